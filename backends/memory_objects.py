@@ -1,0 +1,319 @@
+"""Owns the buckets and plain objects of a MemoryStore (backends.memory adds uploads)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from backends.memory_listing import page_of_objects
+from core.checksums import digest_sync
+from core.conditions import check_copy_source, check_delete, check_read, check_write
+from core.errors import (
+    BucketExists,
+    BucketNotEmpty,
+    BucketOwnedByYou,
+    DigestMismatch,
+    EntityTooLarge,
+    IncompleteBody,
+    NoSuchBucket,
+    NoSuchKey,
+    NoSuchVersion,
+    StoreError,
+)
+from core.names import BucketRef, ObjectKey, UploadId, UserId
+from core.protocols import BodyStream, Clock, FileSlice
+from core.ranges import resolve_range
+from core.types import (
+    MAX_PUT_BYTES,
+    NO_CONDITIONS,
+    NULL_VERSION,
+    Bucket,
+    BucketProps,
+    ByteRange,
+    CannedAcl,
+    Checksum,
+    ChecksumAlgorithm,
+    Conditions,
+    DeleteItem,
+    DeleteResult,
+    ListPage,
+    ListQuery,
+    ObjectAttributes,
+    ObjectInfo,
+    Upload,
+    UploadedPart,
+    User,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    info: ObjectInfo
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    part: UploadedPart
+    data: bytes
+
+
+@dataclass(slots=True)
+class Uploading:
+    upload: Upload
+    parts: dict[int, StoredPart] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Contents:
+    """What one bucket holds. `completed` remembers what each finished upload made."""
+
+    bucket: Bucket
+    objects: dict[ObjectKey, Stored] = field(default_factory=dict)
+    uploads: dict[UploadId, Uploading] = field(default_factory=dict)
+    completed: dict[UploadId, ObjectInfo] = field(default_factory=dict)
+
+
+class MemoryReader:
+    """An open object of a MemoryStore."""
+
+    has_slices = False
+
+    def __init__(self, info: ObjectInfo, data: bytes, first: int) -> None:
+        self.info = info
+        self.data = data
+        self.first = first
+        self.length = len(data)
+
+    async def next_slice(self) -> FileSlice | None:
+        return None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self.data:
+            yield self.data
+
+    async def close(self) -> None:
+        return None
+
+
+class MemoryObjects:
+    """The part of ObjectService that knows no uploads."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._buckets: dict[BucketRef, Contents] = {}
+        self._last_bucket_id = 0
+
+    # --- buckets ---
+
+    def get_bucket(self, ref: BucketRef) -> Bucket:
+        try:
+            return self._buckets[ref].bucket
+        except KeyError:
+            raise NoSuchBucket(bucket=ref.name) from None
+
+    async def list_buckets(
+        self, owner_id: UserId, *, prefix: str = "", after: str = "", limit: int | None = None
+    ) -> Sequence[Bucket]:
+        buckets = [contents.bucket for contents in self._buckets.values()]
+        wanted = [
+            bucket
+            for bucket in buckets
+            if bucket.owner.user_id == owner_id
+            and bucket.name.startswith(prefix)
+            and bucket.name > after
+        ]
+        return sorted(wanted, key=lambda bucket: bucket.name)[:limit]
+
+    async def create_bucket(
+        self, ref: BucketRef, *, owner: User, region: str, props: BucketProps
+    ) -> Bucket:
+        existing = self._buckets.get(ref)
+        if existing is not None:
+            is_own = existing.bucket.owner.user_id == owner.user_id
+            raise BucketOwnedByYou(bucket=ref.name) if is_own else BucketExists(bucket=ref.name)
+        self._last_bucket_id += 1
+        bucket = Bucket(ref, self._last_bucket_id, owner, self._clock.now_ns(), region, props)
+        self._buckets[ref] = Contents(bucket)
+        return bucket
+
+    async def set_bucket_props(self, bucket: Bucket, props: BucketProps) -> Bucket:
+        contents = self._contents(bucket)
+        contents.bucket = replace(contents.bucket, props=props)
+        return contents.bucket
+
+    async def delete_bucket(self, bucket: Bucket) -> None:
+        if self._contents(bucket).objects:
+            raise BucketNotEmpty(bucket=bucket.name)
+        del self._buckets[bucket.ref]
+
+    async def is_empty(self, bucket: Bucket) -> bool:
+        return not self._contents(bucket).objects
+
+    # --- objects ---
+
+    async def head(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        version_id: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> ObjectInfo:
+        info = self._stored(bucket, key, version_id).info
+        check_read(info, conditions)
+        return info
+
+    async def get(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        version_id: str | None = None,
+        byte_range: ByteRange | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> MemoryReader:
+        stored = self._stored(bucket, key, version_id)
+        check_read(stored.info, conditions)
+        first, length = resolve_range(stored.info, byte_range)
+        return MemoryReader(stored.info, stored.data[first : first + length], first)
+
+    async def put(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        body: BodyStream,
+        *,
+        attributes: ObjectAttributes,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> ObjectInfo:
+        data = await read_whole(body)
+        info = self._new_info(key, data, attributes, body.wanted_checksum)
+        return self._publish(bucket, Stored(info, data), conditions)
+
+    async def delete(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        version_id: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> DeleteResult:
+        objects = self._contents(bucket).objects
+        current = objects.get(key) if version_id in (None, NULL_VERSION) else None
+        check_delete(None if current is None else current.info, key, conditions)
+        if current is not None:
+            del objects[key]
+        return DeleteResult(key, version_id)
+
+    async def delete_many(
+        self, bucket: Bucket, items: Sequence[DeleteItem]
+    ) -> Sequence[DeleteResult | Exception]:
+        outcomes: list[DeleteResult | Exception] = []
+        for item in items:
+            try:
+                outcome: DeleteResult | Exception = await self.delete(
+                    bucket, item.key, version_id=item.version_id, conditions=item.conditions
+                )
+            except StoreError as error:
+                outcome = error
+            outcomes.append(outcome)
+        return outcomes
+
+    async def copy(  # noqa: PLR0913  # the protocol's signature
+        self,
+        source_bucket: Bucket,
+        source_key: ObjectKey,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        source_version_id: str | None = None,
+        source_conditions: Conditions = NO_CONDITIONS,
+        conditions: Conditions = NO_CONDITIONS,
+        attributes: ObjectAttributes | None = None,
+        owner_id: UserId | None = None,
+        checksum_algorithm: ChecksumAlgorithm | None = None,
+    ) -> ObjectInfo:
+        source = self._stored(source_bucket, source_key, source_version_id)
+        check_copy_source(source.info, source_conditions)
+        if source.info.size_bytes > MAX_PUT_BYTES:
+            raise EntityTooLarge(size_bytes=source.info.size_bytes, max_bytes=MAX_PUT_BYTES)
+        kept = source.info.attributes
+        if attributes is None:
+            owner = kept.owner_id if owner_id is None else owner_id
+            attributes = replace(kept, owner_id=owner, acl=CannedAcl.PRIVATE)
+        if checksum_algorithm is None and source.info.checksum is not None:
+            checksum_algorithm = source.info.checksum.algorithm
+        info = self._new_info(key, source.data, attributes, checksum_algorithm)
+        return self._publish(bucket, Stored(info, source.data), conditions)
+
+    async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
+        objects = self._contents(bucket).objects.values()
+        return page_of_objects((stored.info for stored in objects), query)
+
+    # --- what the operations share ---
+
+    def _contents(self, bucket: Bucket) -> Contents:
+        contents = self._buckets.get(bucket.ref)
+        # A bucket made anew under the same name has another id, and none of the old one's callers.
+        if contents is None or contents.bucket.bucket_id != bucket.bucket_id:
+            raise NoSuchBucket(bucket=bucket.name)
+        return contents
+
+    def _stored(self, bucket: Bucket, key: ObjectKey, version_id: str | None) -> Stored:
+        stored = self._contents(bucket).objects.get(key)
+        if version_id is not None and (stored is None or version_id != NULL_VERSION):
+            raise NoSuchVersion(key=key, version_id=version_id)
+        if stored is None:
+            raise NoSuchKey(key=key)
+        return stored
+
+    def _new_info(
+        self,
+        key: ObjectKey,
+        data: bytes,
+        attributes: ObjectAttributes,
+        algorithm: ChecksumAlgorithm | None,
+    ) -> ObjectInfo:
+        return ObjectInfo(
+            key,
+            len(data),
+            digest_sync("md5", data).hex(),
+            self._clock.now_ns(),
+            attributes,
+            checksum_of(data, algorithm),
+        )
+
+    def _publish(self, bucket: Bucket, stored: Stored, conditions: Conditions) -> ObjectInfo:
+        objects = self._contents(bucket).objects
+        key = stored.info.key
+        current = objects.get(key)
+        check_write(None if current is None else current.info, key, conditions)
+        objects[key] = stored
+        return stored.info
+
+
+def checksum_of(data: bytes, algorithm: ChecksumAlgorithm | None) -> Checksum | None:
+    if algorithm is None:
+        return None
+    return Checksum(algorithm, digest_sync(algorithm.value.lower(), data))
+
+
+async def read_whole(body: BodyStream) -> bytes:
+    """The body's bytes, held to its declared length, S3's limit and every digest that its sender claims."""
+    size_bytes = body.size_bytes
+    if size_bytes is not None and size_bytes > MAX_PUT_BYTES:
+        raise EntityTooLarge(size_bytes=size_bytes, max_bytes=MAX_PUT_BYTES)
+    data = b"".join([chunk async for chunk in body])
+    if size_bytes is not None and len(data) != size_bytes:
+        raise IncompleteBody(expected_bytes=size_bytes, actual_bytes=len(data))
+    for claim in body.expected_digests():
+        actual = digest_sync(claim.algorithm, data)
+        if actual != claim.digest:
+            raise DigestMismatch(
+                source=claim.source,
+                algorithm=claim.algorithm,
+                expected=claim.digest,
+                actual=actual,
+            )
+    return data

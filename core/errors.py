@@ -1,0 +1,191 @@
+"""The one tree of errors. Raised anywhere, mapped once at each edge (S3 XML, native JSON).
+
+    StoreError
+    ├── NotFound              NoSuchBucket, NoSuchKey, NoSuchVersion, NoSuchUpload, NoSuchUser, NoSuchAccessKey
+    ├── Conflict              BucketExists, BucketOwnedByYou, BucketNotEmpty, WriteConflict, UserExists
+    ├── PreconditionFailed    (ConditionFailed, NotModified)
+    ├── Invalid               InvalidBucketName, InvalidKey, KeyTooLong, InvalidRange, InvalidPart, InvalidPartOrder,
+    │                         PartTooSmall, EntityTooLarge, DigestMismatch, IncompleteBody, InvalidArgument
+    ├── Denied                AccessDenied
+    ├── Corrupt               (bytes on disk that do not match their checksum)
+    └── Unavailable           MountpathUnavailable, OutOfSpace, Overloaded
+
+Errors carry fields, not sentences. A front that needs a protocol-specific error subclasses StoreError itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class StoreError(Exception):
+    """Base of everything that weir raises on purpose. Fields become attributes and the message's values."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(", ".join(f"{name}={value!r}" for name, value in fields.items()))
+        self.fields = fields
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["fields"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+# --- not found ---------------------------------------------------------------------------------------------------
+
+
+class NotFound(StoreError):
+    """A named thing does not exist."""
+
+
+class NoSuchBucket(NotFound):
+    """Fields: bucket."""
+
+
+class NoSuchKey(NotFound):
+    """Fields: key."""
+
+
+class NoSuchVersion(NotFound):
+    """Fields: key, version_id."""
+
+
+class NoSuchUpload(NotFound):
+    """Fields: upload_id."""
+
+
+class NoSuchUser(NotFound):
+    """Fields: user."""
+
+
+class NoSuchAccessKey(NotFound):
+    """Fields: access_key."""
+
+
+# --- conflict ----------------------------------------------------------------------------------------------------
+
+
+class Conflict(StoreError):
+    """The request is fine but the present state forbids it."""
+
+
+class BucketExists(Conflict):
+    """Another user owns a bucket of this name. Fields: bucket."""
+
+
+class BucketOwnedByYou(Conflict):
+    """The caller owns a bucket of this name already. Fields: bucket."""
+
+
+class BucketNotEmpty(Conflict):
+    """Fields: bucket."""
+
+
+class WriteConflict(Conflict):
+    """A conditional write met a concurrent change and may be tried again. Fields: key."""
+
+
+class UserExists(Conflict):
+    """Fields: user."""
+
+
+class AccessKeyExists(Conflict):
+    """Fields: access_key."""
+
+
+# --- preconditions -----------------------------------------------------------------------------------------------
+
+
+class PreconditionFailed(StoreError):
+    """A condition of the caller does not hold. Fields: condition (the header's name)."""
+
+
+class NotModified(StoreError):
+    """The reader's copy is current. Fields: info (ObjectInfo), for the response headers."""
+
+
+# --- invalid input -----------------------------------------------------------------------------------------------
+
+
+class Invalid(StoreError):
+    """The request can never succeed as it stands."""
+
+
+class InvalidArgument(Invalid):
+    """Fields: name, value, and reason (a sentence for the user)."""
+
+
+class InvalidBucketName(Invalid):
+    """Fields: bucket."""
+
+
+class InvalidKey(Invalid):
+    """Fields: reason."""
+
+
+class KeyTooLong(Invalid):
+    """Fields: size_bytes, max_bytes."""
+
+
+class InvalidRange(Invalid):
+    """No byte of the object lies in the range. Fields: requested, size_bytes."""
+
+
+class InvalidPartNumber(Invalid):
+    """The object has no such part. Fields: part_number, part_count."""
+
+
+class InvalidPart(Invalid):
+    """A part named in a completion is absent or its ETag or checksum differs. Fields: part_number, upload_id, etag."""
+
+
+class InvalidPartOrder(Invalid):
+    """The part list of a completion is not ascending. Fields: upload_id."""
+
+
+class PartTooSmall(Invalid):
+    """A part that is not the last is under the minimum. Fields: part_number, size_bytes, min_bytes, etag."""
+
+
+class EntityTooLarge(Invalid):
+    """Fields: size_bytes, max_bytes."""
+
+
+class DigestMismatch(Invalid):
+    """The body does not match a digest that came with it.
+
+    Fields: source (an ExpectedDigest's source: "content-md5", "payload", "checksum"), algorithm, expected, actual
+    (raw digest bytes).
+    """
+
+
+class IncompleteBody(Invalid):
+    """The body ended before its declared length. Fields: expected_bytes, actual_bytes."""
+
+
+# --- denied, corrupt, unavailable --------------------------------------------------------------------------------
+
+
+class Denied(StoreError):
+    """The caller may not do this. Fields: reason (for the log, never for the client)."""
+
+
+class Corrupt(StoreError):
+    """Stored bytes do not match their checksum or cannot be decoded. Fields: what, where."""
+
+
+class Unavailable(StoreError):
+    """Try again later. Fields: retry_after_s."""
+
+
+class MountpathUnavailable(Unavailable):
+    """The disk under a mountpath is gone, read-only or failing. Fields: mountpath, reason, retry_after_s."""
+
+
+class OutOfSpace(Unavailable):
+    """The disk is full; nothing stored before is hurt. Fields: mountpath, retry_after_s."""
+
+
+class Overloaded(Unavailable):
+    """A limit of memory, descriptors or queue length is reached. Fields: what, retry_after_s."""

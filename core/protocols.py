@@ -1,0 +1,369 @@
+"""Owns the seams: what the fronts call (ObjectService), what holds bytes (StorageNode), where they go (Placement),
+what a remote bucket offers (Backend), who may come in (ControlStore), and time (Clock).
+
+Arguments and results are the frozen types of core.types. Implementations raise core.errors only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+from core.names import AccessKey, BucketRef, ObjectKey, UploadId, UserId
+from core.types import (
+    NO_CONDITIONS,
+    Bucket,
+    BucketProps,
+    ByteRange,
+    Checksum,
+    ChecksumAlgorithm,
+    ChecksumType,
+    CompletedPart,
+    Conditions,
+    Credential,
+    DeleteItem,
+    DeleteResult,
+    ExpectedDigest,
+    ListPage,
+    ListQuery,
+    ObjectAttributes,
+    ObjectInfo,
+    PartListPage,
+    Upload,
+    UploadedPart,
+    UploadListPage,
+    UploadListQuery,
+    User,
+)
+
+
+class Clock(Protocol):
+    """Wall-clock time, so that tests can set it."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the epoch, UTC."""
+
+
+class BodyStream(Protocol):
+    """The bytes of a write on their way in. Iterated once.
+
+    Iteration raises an error of core.errors (IncompleteBody, a front's signature error, ...) when the body turns out
+    bad; the writer then stores nothing. `expected_digests` is valid only after iteration has ended (trailers).
+    """
+
+    @property
+    def size_bytes(self) -> int | None:
+        """The length of the payload, None if it is not declared."""
+
+    @property
+    def wanted_checksum(self) -> ChecksumAlgorithm | None:
+        """The S3 checksum to compute, keep and return, known before the body (its value may come in a trailer)."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Chunks of any size, none empty."""
+
+    def expected_digests(self) -> Sequence[ExpectedDigest]:
+        """What the sender claims of the whole; every claim must hold or DigestMismatch is raised."""
+
+    def expected_algorithms(self) -> Sequence[str]:
+        """The `algorithm` names that `expected_digests` will name, known before iteration begins."""
+
+
+class FileSlice(Protocol):
+    """A run of bytes in an open local file, for zero-copy sending. Valid until its reader is closed."""
+
+    @property
+    def fd(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def size_bytes(self) -> int: ...
+
+
+class ObjectReader(Protocol):
+    """An open object: one version, whole, whatever happens to the key meanwhile. Close it exactly once (idempotent).
+
+    The bytes offered are those of [first, first + length). Use one of three ways, fastest first: `data` when the bytes
+    are in memory already; `next_slice` when they lie in local files; iteration always works.
+    Iteration raises Corrupt if a verified read finds a bad checksum, before the last chunk is handed out.
+    """
+
+    @property
+    def info(self) -> ObjectInfo: ...
+    @property
+    def first(self) -> int:
+        """Offset of the first byte offered."""
+
+    @property
+    def length(self) -> int:
+        """How many bytes are offered."""
+
+    @property
+    def data(self) -> bytes | None:
+        """All the bytes offered, if they are in memory (small objects), else None."""
+
+    @property
+    def has_slices(self) -> bool:
+        """Whether `next_slice` may be used in place of iteration."""
+
+    async def next_slice(self) -> FileSlice | None:
+        """The next file slice in order; None after the last. A slice is valid until the next call."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def close(self) -> None: ...
+
+
+class ObjectStore(Protocol):
+    """Object and multipart operations on buckets that the caller has resolved: the internal native API.
+
+    Atomicity: every write is all or nothing and durable when the call returns (bucket property `durability`); a
+    reader sees the old object or the new one, whole. Cancellation of a write leaves the old state or the new one,
+    never a mixture, and no named garbage. All raise Unavailable kinds for disks, Corrupt for bad stored bytes.
+    """
+
+    async def head(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        version_id: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> ObjectInfo:
+        """Raises NoSuchKey, NoSuchVersion, PreconditionFailed, NotModified."""
+
+    async def get(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        version_id: str | None = None,
+        byte_range: ByteRange | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> ObjectReader:
+        """Open an object. Raises as `head`, and InvalidRange, InvalidPartNumber."""
+
+    async def put(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        body: BodyStream,
+        *,
+        attributes: ObjectAttributes,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> ObjectInfo:
+        """Store an object whole. Raises DigestMismatch, EntityTooLarge, IncompleteBody, PreconditionFailed,
+        NoSuchKey (if_match on an absent key), OutOfSpace, and whatever the body's iteration raises."""
+
+    async def delete(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        version_id: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> DeleteResult:
+        """Remove an object; absent keys succeed (but a condition on an absent key raises NoSuchKey)."""
+
+    async def delete_many(
+        self, bucket: Bucket, items: Sequence[DeleteItem]
+    ) -> Sequence[DeleteResult | Exception]:
+        """Delete up to 1,000 keys; one outcome an item, in order (a StoreError where that item failed)."""
+
+    async def copy(
+        self,
+        source_bucket: Bucket,
+        source_key: ObjectKey,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        source_version_id: str | None = None,
+        source_conditions: Conditions = NO_CONDITIONS,
+        conditions: Conditions = NO_CONDITIONS,
+        attributes: ObjectAttributes | None = None,
+        owner_id: UserId | None = None,
+        checksum_algorithm: ChecksumAlgorithm | None = None,
+    ) -> ObjectInfo:
+        """Copy without bytes passing through the caller. `attributes` None keeps the source's (with `owner_id` and
+        default ACL). Onto itself it replaces the attributes. Raises as get and put; source over 5 GiB:
+        EntityTooLarge."""
+
+    async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
+        """One page; costs what it returns, whatever the bucket's size."""
+
+    async def is_empty(self, bucket: Bucket) -> bool:
+        """Whether no object lives in the bucket (uploads in progress do not count)."""
+
+    # --- multipart ---
+
+    async def create_upload(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        attributes: ObjectAttributes,
+        initiator: User,
+        checksum_algorithm: ChecksumAlgorithm | None = None,
+        checksum_type: ChecksumType | None = None,
+    ) -> Upload: ...
+
+    async def get_upload(self, bucket: Bucket, key: ObjectKey, upload_id: UploadId) -> Upload:
+        """Raises NoSuchUpload."""
+
+    async def upload_part(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        upload_id: UploadId,
+        part_number: int,
+        body: BodyStream,
+    ) -> UploadedPart:
+        """Store a part, replacing one of the same number. Raises NoSuchUpload and as put."""
+
+    async def upload_part_copy(
+        self,
+        source_bucket: Bucket,
+        source_key: ObjectKey,
+        bucket: Bucket,
+        key: ObjectKey,
+        upload_id: UploadId,
+        part_number: int,
+        *,
+        source_version_id: str | None = None,
+        source_range: ByteRange | None = None,
+        source_conditions: Conditions = NO_CONDITIONS,
+    ) -> UploadedPart:
+        """A part from an object's bytes. A bounded range past the source's end raises InvalidRange."""
+
+    async def list_parts(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        upload_id: UploadId,
+        *,
+        after: int = 0,
+        limit: int = 1000,
+    ) -> PartListPage: ...
+
+    async def list_uploads(self, bucket: Bucket, query: UploadListQuery) -> UploadListPage: ...
+
+    async def complete_upload(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        upload_id: UploadId,
+        parts: Sequence[CompletedPart],
+        *,
+        conditions: Conditions = NO_CONDITIONS,
+        expected_checksum: Checksum | None = None,
+        expected_size_bytes: int | None = None,
+    ) -> ObjectInfo:
+        """Publish the object made of `parts`, with no data copied. The same completion sent again after success
+        returns the same result while that object is still the key's current one.
+
+        Raises NoSuchUpload, InvalidPart, InvalidPartOrder, PartTooSmall, DigestMismatch (full-object checksum),
+        PreconditionFailed."""
+
+    async def abort_upload(self, bucket: Bucket, key: ObjectKey, upload_id: UploadId) -> None:
+        """Raises NoSuchUpload."""
+
+
+class StorageNode(ObjectStore, Protocol):
+    """A target: an ObjectStore on this machine's mountpaths, or another node over HTTP."""
+
+    async def close_bucket(self, bucket: Bucket) -> None:
+        """Refuse every later write to the bucket with NoSuchBucket, provided that it holds no object now.
+
+        Raises BucketNotEmpty and changes nothing otherwise. Idempotent; `reopen_bucket` undoes it."""
+
+    async def reopen_bucket(self, bucket: Bucket) -> None:
+        """Accept writes again, after a deletion that did not go through. Idempotent."""
+
+    async def drop_bucket(self, bucket: Bucket) -> None:
+        """Forget everything of a deleted bucket: uploads in progress and their parts. Idempotent."""
+
+    async def health(self) -> Mapping[str, str]:
+        """Per mountpath: "ok", or what is wrong with it."""
+
+
+class ObjectService(ObjectStore, Protocol):
+    """What every front and job calls: the buckets, and the object operations routed to their owners."""
+
+    def get_bucket(self, ref: BucketRef) -> Bucket:
+        """From memory; never blocks. Raises NoSuchBucket."""
+
+    async def list_buckets(
+        self, owner_id: UserId, *, prefix: str = "", after: str = "", limit: int | None = None
+    ) -> Sequence[Bucket]:
+        """Buckets of an owner in name order, names > `after`; all if `limit` is None."""
+
+    async def create_bucket(
+        self, ref: BucketRef, *, owner: User, region: str, props: BucketProps
+    ) -> Bucket:
+        """Raises BucketExists, BucketOwnedByYou."""
+
+    async def set_bucket_props(self, bucket: Bucket, props: BucketProps) -> Bucket:
+        """Replace a bucket's properties. Raises NoSuchBucket."""
+
+    async def delete_bucket(self, bucket: Bucket) -> None:
+        """Raises NoSuchBucket, BucketNotEmpty. No object can appear in the bucket once it began to succeed."""
+
+
+class Placement(Protocol):
+    """Object → mountpath (and, with a cluster, object → targets), by highest random weight."""
+
+    def mountpath_index(self, bucket_id: int, key: bytes) -> int:
+        """Position of the mountpath that owns the object, stable while the set of mountpaths is."""
+
+
+class Backend(Protocol):
+    """A remote bucket in domain types. Adapters translate their library's errors into ours, once."""
+
+    async def head(self, ref: BucketRef, key: ObjectKey) -> ObjectInfo: ...
+    async def list_page(self, ref: BucketRef, query: ListQuery) -> ListPage: ...
+    def get(
+        self, ref: BucketRef, key: ObjectKey, byte_range: ByteRange | None = None
+    ) -> AsyncIterator[bytes]: ...
+    async def put(
+        self, ref: BucketRef, key: ObjectKey, body: BodyStream, attributes: ObjectAttributes
+    ) -> ObjectInfo: ...
+    async def delete(self, ref: BucketRef, key: ObjectKey) -> None: ...
+
+
+class ControlStore(Protocol):
+    """The small, precious state that all processes share: users, keys, buckets.
+
+    Lookups are from memory and see every change that was acknowledged before the lookup began, by any process.
+    Changes are durable when they return; they block, so async callers run them in a thread.
+    """
+
+    def credential(self, access_key: AccessKey) -> Credential | None: ...
+    def user(self, user_id: UserId) -> User | None: ...
+    def users(self) -> Sequence[User]: ...
+    def credentials(self, user_id: UserId) -> Sequence[Credential]: ...
+    def add_user_sync(self, user: User) -> None:
+        """Raises UserExists."""
+
+    def remove_user_sync(self, user_id: UserId) -> None:
+        """Removes the user and its keys. Raises NoSuchUser; Conflict if it owns buckets or is root."""
+
+    def add_credential_sync(self, credential: Credential) -> None:
+        """Raises AccessKeyExists, NoSuchUser."""
+
+    def remove_credential_sync(self, access_key: AccessKey) -> None:
+        """Raises NoSuchAccessKey."""
+
+    def bucket(self, ref: BucketRef) -> Bucket | None: ...
+    def buckets(self, owner_id: UserId | None = None) -> Sequence[Bucket]:
+        """In order of name."""
+
+    def create_bucket_sync(
+        self, ref: BucketRef, owner: User, region: str, props: BucketProps, created_ns: int
+    ) -> Bucket:
+        """Raises BucketExists, BucketOwnedByYou."""
+
+    def set_bucket_props_sync(self, ref: BucketRef, props: BucketProps) -> Bucket:
+        """Raises NoSuchBucket."""
+
+    def delete_bucket_sync(self, ref: BucketRef) -> None:
+        """Raises NoSuchBucket."""

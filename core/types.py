@@ -1,0 +1,382 @@
+"""Owns the frozen values that cross the seams: buckets, objects, ranges, conditions, listings, uploads.
+
+Nothing here knows HTTP, XML or SQL. Times are integer nanoseconds since the epoch (UTC); sizes are bytes; ETags are
+bare hex (with "-N" for multipart), quotes exist only on the wire; digests are raw bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from core.light import light
+from core.names import AccessKey, BucketRef, ObjectKey, UploadId, UserId
+
+NULL_VERSION = "null"
+"""The version id of an object written while its bucket was not versioned."""
+
+NOBODY = UserId("")
+"""The owner of what an anonymous caller wrote."""
+
+MIN_PART_BYTES = 5 * 1024**2
+MAX_PART_BYTES = 5 * 1024**3
+MAX_PUT_BYTES = 5 * 1024**3
+MAX_OBJECT_BYTES = 50 * 1024**4
+MAX_PARTS = 10_000
+
+
+# --- identity ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account. `user_id` is the canonical id that S3 shows as an owner's ID."""
+
+    user_id: UserId
+    name: str
+    display_name: str
+    email: str = ""
+    is_root: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An access key with its secret and the user it belongs to. Never log one."""
+
+    access_key: AccessKey
+    secret_key: str = field(repr=False)
+    user: User
+
+
+@light
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who sends a request. `user` is None for an anonymous caller."""
+
+    user: User | None
+    access_key: AccessKey | None = None
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self.user is None
+
+    @property
+    def user_id(self) -> UserId | None:
+        return None if self.user is None else self.user.user_id
+
+
+ANONYMOUS = Identity(user=None)
+
+
+class CannedAcl(StrEnum):
+    """The predefined grants of S3 (AWS: ACL overview, Canned ACL)."""
+
+    PRIVATE = "private"
+    PUBLIC_READ = "public-read"
+    PUBLIC_READ_WRITE = "public-read-write"
+    AUTHENTICATED_READ = "authenticated-read"
+    AWS_EXEC_READ = "aws-exec-read"
+    BUCKET_OWNER_READ = "bucket-owner-read"
+    BUCKET_OWNER_FULL_CONTROL = "bucket-owner-full-control"
+    LOG_DELIVERY_WRITE = "log-delivery-write"
+
+
+# --- buckets -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BucketProps:
+    """The settings of a bucket. `durability` is "durable" (fsync before the answer) or "relaxed"."""
+
+    durability: str = "durable"
+    acl: CannedAcl = CannedAcl.PRIVATE
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket as the control store knows it. `bucket_id` is never used again after a delete."""
+
+    ref: BucketRef
+    bucket_id: int
+    owner: User
+    created_ns: int
+    region: str = ""
+    props: BucketProps = BucketProps()
+
+    @property
+    def name(self) -> str:
+        return self.ref.name
+
+
+# --- checksums ---------------------------------------------------------------------------------------------------
+
+
+class ChecksumAlgorithm(StrEnum):
+    """The additional checksums of S3, by their names in `x-amz-checksum-algorithm`."""
+
+    CRC32 = "CRC32"
+    CRC32C = "CRC32C"
+    CRC64NVME = "CRC64NVME"
+    SHA1 = "SHA1"
+    SHA256 = "SHA256"
+
+
+class ChecksumType(StrEnum):
+    """How a multipart object's checksum came about; a plain object's is always FULL_OBJECT."""
+
+    FULL_OBJECT = "FULL_OBJECT"
+    COMPOSITE = "COMPOSITE"
+
+
+@light
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """One S3 checksum. `digest` is big-endian for CRCs; `part_count` is set for COMPOSITE (shown as "-N")."""
+
+    algorithm: ChecksumAlgorithm
+    digest: bytes
+    type: ChecksumType = ChecksumType.FULL_OBJECT
+    part_count: int = 0
+
+
+@light
+@dataclass(frozen=True, slots=True)
+class ExpectedDigest:
+    """A digest the sender claims of the whole body.
+
+    `algorithm` is "md5" or a ChecksumAlgorithm's value in lower case ("sha256", "crc32", ...). `source` says which
+    claim it is, so that an edge can answer with the right error: "content-md5", "payload" (the signed hash of the
+    body) or "checksum" (x-amz-checksum-*, header or trailer).
+    """
+
+    algorithm: str
+    digest: bytes
+    source: str
+
+
+# --- objects -----------------------------------------------------------------------------------------------------
+
+
+@light
+@dataclass(frozen=True, slots=True)
+class ObjectAttributes:
+    """What a writer says of an object beside its bytes.
+
+    `headers` holds the system metadata that S3 returns verbatim, lower-case names: content-type, content-encoding,
+    content-disposition, content-language, cache-control, expires, x-amz-website-redirect-location.
+    `user_metadata` has names without the x-amz-meta- prefix, lower case; values are text.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    user_metadata: Mapping[str, str] = field(default_factory=dict)
+    storage_class: str = "STANDARD"
+    owner_id: UserId = NOBODY
+    acl: CannedAcl = CannedAcl.PRIVATE
+
+
+@light
+@dataclass(frozen=True, slots=True)
+class ObjectPart:
+    """A part of a completed multipart object: its number as uploaded, size, and checksum if it had one."""
+
+    part_number: int
+    size_bytes: int
+    checksum: Checksum | None = None
+
+
+@light
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """All that is known of one stored object version, without its bytes.
+
+    `parts` is empty for an object that was not uploaded in parts.
+    """
+
+    key: ObjectKey
+    size_bytes: int
+    etag: str
+    modified_ns: int
+    attributes: ObjectAttributes
+    checksum: Checksum | None = None
+    version_id: str = NULL_VERSION
+    parts: Sequence[ObjectPart] = ()
+
+
+@light
+@dataclass(frozen=True, slots=True)
+class BoundedRange:
+    """Bytes first..last, both included (last may lie past the end)."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetRange:
+    """All bytes from `first`."""
+
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class SuffixRange:
+    """The last `length` bytes."""
+
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartRange:
+    """The bytes of one part by its number; part 1 of an object not uploaded in parts is the whole."""
+
+    part_number: int
+
+
+ByteRange = BoundedRange | OffsetRange | SuffixRange | PartRange
+
+
+@light
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """The caller's preconditions; empty means none.
+
+    `if_match`/`if_none_match` hold bare ETags, or "*". Times are nanoseconds at whole seconds. On reads the
+    order of evaluation is that of RFC 9110 §13.2.2 (as S3 does it: if_match true overrules if_unmodified_since
+    false; if_none_match false overrules if_modified_since true). `if_size` and `if_modified_at_ns` serve
+    conditional deletes (x-amz-if-match-size, x-amz-if-match-last-modified-time).
+    """
+
+    if_match: tuple[str, ...] = ()
+    if_none_match: tuple[str, ...] = ()
+    if_modified_since_ns: int | None = None
+    if_unmodified_since_ns: int | None = None
+    if_size: int | None = None
+    if_modified_at_ns: int | None = None
+
+
+NO_CONDITIONS = Conditions()
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteResult:
+    """What a delete did. Deleting an absent key succeeds, as in S3."""
+
+    key: ObjectKey
+    version_id: str | None = None
+    is_delete_marker: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteItem:
+    """One key of a multi-object delete."""
+
+    key: ObjectKey
+    version_id: str | None = None
+    conditions: Conditions = NO_CONDITIONS
+
+
+# --- listing -----------------------------------------------------------------------------------------------------
+
+
+@light
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """A page of a listing: keys > `after` in UTF-8 binary order, starting with `prefix`, grouped by `delimiter`.
+
+    `after` may also be a common prefix returned before: then everything under it is skipped.
+    `limit` counts keys and common prefixes together (0..1000).
+    """
+
+    prefix: str = ""
+    delimiter: str = ""
+    after: str = ""
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """`entries` in key order; `common_prefixes` in order; `next_after` continues when `is_truncated`.
+
+    `next_after` is the last key or common prefix returned.
+    """
+
+    entries: Sequence[ObjectInfo]
+    common_prefixes: Sequence[str]
+    is_truncated: bool
+    next_after: str = ""
+
+
+# --- multipart ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A multipart upload in progress.
+
+    `checksum_algorithm` is None when the creator asked for none. `initiator` differs from the owner only with
+    cross-account grants.
+    """
+
+    upload_id: UploadId
+    key: ObjectKey
+    created_ns: int
+    attributes: ObjectAttributes
+    initiator: User
+    checksum_algorithm: ChecksumAlgorithm | None = None
+    checksum_type: ChecksumType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedPart:
+    """A part that an upload holds now."""
+
+    part_number: int
+    size_bytes: int
+    etag: str
+    modified_ns: int
+    checksum: Checksum | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedPart:
+    """A part as the completer names it. `checksum_digest` is raw bytes, in the upload's algorithm."""
+
+    part_number: int
+    etag: str
+    checksums: Mapping[ChecksumAlgorithm, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadListQuery:
+    """A page of the uploads in progress, in order of key, then of creation.
+
+    Uploads after (`key_marker`, `upload_id_marker`); without an id marker, after every upload of that key.
+    """
+
+    prefix: str = ""
+    delimiter: str = ""
+    key_marker: str = ""
+    upload_id_marker: str = ""
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class UploadListPage:
+    """Uploads in order, and the markers that continue when `is_truncated`."""
+
+    uploads: Sequence[Upload]
+    common_prefixes: Sequence[str]
+    is_truncated: bool
+    next_key_marker: str = ""
+    next_upload_id_marker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PartListPage:
+    """Parts after a marker, ascending, with the upload they belong to."""
+
+    upload: Upload
+    parts: Sequence[UploadedPart]
+    is_truncated: bool
+    next_part_number_marker: int = 0

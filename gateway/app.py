@@ -1,0 +1,57 @@
+"""Owns the assembly of the ASGI application: which front serves which path of the one port.
+
+The S3 front is reached by one prefix test and no router; Starlette serves the few routes under /-/.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+logger = logging.getLogger(__name__)
+
+# A full mountpath reads and deletes as ever.
+_SERVING_STATES = frozenset({"ok", "OutOfSpace"})
+
+Scope = dict[str, Any]
+AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
+HealthCheck = Callable[[], Awaitable[Mapping[str, str]]]
+
+
+def build_app(s3_front: AsgiApp, health: HealthCheck) -> AsgiApp:
+    """The one ASGI callable of a worker."""
+    operations = Starlette(routes=[Route("/-/health", _health_endpoint(health), methods=["GET"])])
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        if scope["raw_path"].startswith(b"/-/"):
+            try:
+                await operations(scope, receive, send)
+            except ConnectionError:
+                logger.debug("client gone")
+        else:
+            await s3_front(scope, receive, send)
+
+    return app
+
+
+def _health_endpoint(health: HealthCheck) -> Callable[[Request], Awaitable[Response]]:
+    """200 while this node serves, even if a mountpath is lost (the body says which); 503 when none is left."""
+
+    async def endpoint(_: Request) -> Response:
+        mountpaths = await health()
+        is_serving = any(state in _SERVING_STATES for state in mountpaths.values())
+        body = {"status": "ok" if is_serving else "unavailable", "mountpaths": dict(mountpaths)}
+        return Response(
+            json.dumps(body) + "\n",
+            status_code=200 if is_serving else 503,
+            media_type="application/json",
+        )
+
+    return endpoint

@@ -1,0 +1,161 @@
+"""Owns the words of the command line: subcommands, options, help. Each names the function that runs it as text."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from typing import Any, NoReturn, TypeAlias
+
+from gateway.cli.options import add_serve_options, add_store_options
+from gateway.version import __version__
+
+_EXAMPLES = """\
+examples:
+  weir serve                                  serve ./weir-data on 127.0.0.1:9000
+  weir serve --data /disk1 --data /disk2 --listen 0.0.0.0:9000
+  weir user add alice                         make a user and a key pair for it
+  weir key ls root --show-secrets             what the root key pair is
+  weir doctor --data /disk1 --data /disk2     check every stored byte
+  weir config --config weir.toml              what is in force, and where it comes from
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what to do next when it does not understand; subcommands inherit it."""
+
+    def error(self, message: str) -> NoReturn:
+        known = [option for action in self._actions for option in action.option_strings]
+        for action in self._actions:
+            known += action.choices or ()
+        unknown = re.search(
+            r"unrecognized arguments: (--[\w-]+)|invalid choice: '([^']*)'", message
+        )
+        close = difflib.get_close_matches((unknown[1] or unknown[2]) if unknown else "", known, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        self.exit(2, f"{self.prog}: {message}; {hint}see {self.prog} --help\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            # Here and not at the top, because the command that does not know an option knows its neighbours.
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed, unknown
+
+
+_Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command. The `run` default is "module:function" under gateway.cli."""
+    parser = _Parser(
+        prog="weir",
+        description="An S3 server on your own disks.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"weir {__version__}", help="show the version"
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_serve(commands)
+    _add_user(commands)
+    _add_key(commands)
+    _add_doctor(commands)
+    config = _command(
+        commands, "config", "config:show", "show the settings in force, and where each comes from"
+    )
+    config.add_argument("--json", action="store_true", help="as JSON")
+    config.add_argument(
+        "--markdown",
+        action="store_true",
+        help="all settings that there are, as the table in the documentation",
+    )
+    add_serve_options(config)
+    _command(commands, "version", "config:version", "show the version")
+    return parser
+
+
+def _command(
+    commands: _Commands,
+    name: str,
+    run: str,
+    help: str,
+    description: str = "",
+) -> argparse.ArgumentParser:
+    text = description or help[0].upper() + help[1:] + "."
+    parser = commands.add_parser(name, help=help, description=text, allow_abbrev=False)
+    parser.set_defaults(run=run)
+    if name != "version":
+        add_store_options(parser)
+    return parser
+
+
+def _group(commands: _Commands, name: str, help: str) -> _Commands:
+    parser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def _add_serve(commands: _Commands) -> None:
+    serve = _command(
+        commands,
+        "serve",
+        "serve:serve",
+        "serve the store over S3",
+        "Serve the store over S3. The first start on empty directories makes the store and a root key pair,"
+        " and prints the pair once. WEIR_ROOT_ACCESS_KEY and WEIR_ROOT_SECRET_KEY set it instead."
+        " SIGTERM or Ctrl-C stops it after the requests in flight; once more stops it at once.",
+    )
+    add_serve_options(serve)
+
+
+def _add_user(commands: _Commands) -> None:
+    group = _group(commands, "user", "manage users, whether the server runs or not")
+    add = _command(group, "add", "identities:add_user", "add a user with a key pair")
+    add.add_argument("name", metavar="NAME", help="name for administration")
+    add.add_argument("--id", help="canonical user id (default: a new one of 64 hexadecimal digits)")
+    add.add_argument("--display-name", metavar="D", help="name that S3 shows (default: NAME)")
+    add.add_argument("--email", metavar="E", default="", help="mail address")
+    _add_pair_options(add)
+    listing = _command(group, "ls", "identities:list_users", "list the users")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    remove = _command(group, "rm", "identities:remove_user", "remove a user and its keys")
+    remove.add_argument("name", metavar="NAME", help="name or id")
+
+
+def _add_key(commands: _Commands) -> None:
+    group = _group(commands, "key", "manage access keys, whether the server runs or not")
+    add = _command(group, "add", "identities:add_key", "add a key pair for a user")
+    add.add_argument("user", metavar="USER", help="name or id")
+    _add_pair_options(add)
+    listing = _command(group, "ls", "identities:list_keys", "list access keys")
+    listing.add_argument("user", metavar="USER", nargs="?", help="of this user alone, name or id")
+    listing.add_argument("--show-secrets", action="store_true", help="show secret keys too")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    remove = _command(group, "rm", "identities:remove_key", "remove a key pair")
+    remove.add_argument("access_key", metavar="ACCESS_KEY")
+
+
+def _add_pair_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--access-key", metavar="K", help="access key (default: a new one)")
+    parser.add_argument(
+        "--secret-key", metavar="S", help="secret key; set together with the access key"
+    )
+
+
+def _add_doctor(commands: _Commands) -> None:
+    doctor = _command(
+        commands,
+        "doctor",
+        "doctor:doctor",
+        "check a store, and rebuild its index",
+        "Check a store: the index against the blobs, every checksum, and leftovers. Exit status 1 says that damage"
+        " was found.",
+    )
+    doctor.add_argument(
+        "--rebuild-index",
+        action="store_true",
+        help="make the index anew from the blobs; stop the server first",
+    )
+    doctor.add_argument("--clean", action="store_true", help="remove blobs that nothing names")

@@ -1,0 +1,51 @@
+"""Owns what an administrator reads when the store refuses: what is wrong, and what to do next."""
+
+from __future__ import annotations
+
+from core.errors import (
+    AccessKeyExists,
+    Conflict,
+    Corrupt,
+    InvalidArgument,
+    MountpathUnavailable,
+    NoSuchAccessKey,
+    NoSuchUser,
+    OutOfSpace,
+    StoreError,
+    UserExists,
+)
+from gateway.startup import NoSuchStore, StoreInUse
+
+
+def explain(error: StoreError) -> str:
+    """A sentence for people."""
+    match error:
+        case NoSuchStore():
+            return (
+                f"no store in {', '.join(error.paths)}; name its directories with --data DIR or WEIR_DATA,"
+                " or make a store there with weir serve"
+            )
+        case StoreInUse():
+            return (
+                f"{error.path} is served by another weir (process {error.pid}); stop that one first"
+            )
+        case UserExists():
+            return f"a user {error.user!r}, or one of that id, exists already; see weir user ls"
+        case NoSuchUser():
+            return f"no user {error.user!r}; see weir user ls"
+        case AccessKeyExists():
+            return f"access key {error.access_key} exists already; choose another"
+        case NoSuchAccessKey():
+            return f"no access key {error.access_key}; see weir key ls"
+        case OutOfSpace():
+            return f"the disk of {error.mountpath} is full; make room there"
+        case MountpathUnavailable():
+            return f"{error.mountpath} cannot be used: {error.reason}; check that it is mounted and writable"
+        case Corrupt():
+            return f"{error.where}: {error.what} is damaged; run weir doctor"
+        case InvalidArgument():
+            advice = "; name the directories that the store was made in, each with --data"
+            return f"{error.name} {error.value}: {error.reason}{advice if error.name == 'data' else ''}"
+        case Conflict():
+            return f"refused: {error}"
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,139 @@
+"""Owns `weir serve`: from settings to a running process tree, and what the user is told on the way."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import resource
+import shlex
+import shutil
+import socket
+import ssl
+import sys
+import time
+from functools import partial
+
+from core.types import Credential
+from gateway.cli.options import UsageError, keep_files_private, load
+from gateway.config import Config
+from gateway.config_sources import ConfigError
+from gateway.listeners import CannotListenError, bind_workers
+from gateway.log import configure_logging
+from gateway.startup import NoSuchStore, PreparedStore, control_home, prepare_store
+from gateway.supervisor import Supervisor
+
+logger = logging.getLogger(__name__)
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """weir serve"""
+    config = load(arguments).config
+    configure_logging(config.log)
+    _allow_many_files()
+    _check_tls(config)
+    # A first start listens before it makes a key pair, so that no pair is made that is never shown. Later starts wait
+    # for a predecessor to let go of the store, and so of the port, first.
+    early = _bind(config) if _is_first_start(config) else None
+    keep_files_private()
+    store = prepare_store(config)
+    started_ns = time.time_ns()
+    for problem in store.problems:
+        logger.error("mountpath unavailable, serving the others: %s", problem)
+    sockets = early or _bind(config)
+    endpoint = _endpoint(config, sockets[0][0])
+    # Imported once, before the fork, so that all children share the memory.
+    from gateway.job_worker import run_job_worker
+    from gateway.worker import run_worker
+
+    return Supervisor(
+        config,
+        sockets,
+        run_worker,
+        partial(run_job_worker, started_ns=started_ns),
+        announce=lambda: _announce(config, store, endpoint),
+    ).run()
+
+
+def _is_first_start(config: Config) -> bool:
+    try:
+        control_home(config.data)
+    except NoSuchStore:
+        return True
+    return False
+
+
+def _bind(config: Config) -> list[list[socket.socket]]:
+    host, port = config.listen_address
+    try:
+        return bind_workers(host, port, config.workers)
+    except CannotListenError as error:
+        raise UsageError(f"{error}; choose another address with --listen") from None
+
+
+def _check_tls(config: Config) -> None:
+    """Workers load the files again; what is wrong with them is said here, once, before a store is made."""
+    if config.tls_cert is None or config.tls_key is None:
+        return
+    try:
+        # An empty password, so that an encrypted key is refused instead of asked for on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            config.tls_cert, config.tls_key, password=""
+        )
+    except (ssl.SSLError, OSError) as error:
+        reason = getattr(error, "reason", None) or error.strerror or str(error)
+        raise ConfigError(
+            f"tls_cert {config.tls_cert} and tls_key {config.tls_key} cannot be used together ({reason});"
+            " a PEM certificate chain and its own unencrypted PEM key are wanted"
+        ) from None
+
+
+def _allow_many_files() -> None:
+    """Connections and blobs each take a descriptor; the usual soft limit of 1,024 is for programs that use select."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _endpoint(config: Config, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"{config.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _announce(config: Config, store: PreparedStore, endpoint: str) -> None:
+    directories = ", ".join(str(directory) for directory in config.data)
+    print(f"weir serving on {endpoint}, store in {directories}", flush=True)
+    if store.new_root is not None:
+        local = endpoint.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+        print(_first_start(store.new_root, config.region, local), flush=True)
+    elif not config.root.access_key:
+        print(
+            f"root's key pair: {_command()} key ls root --show-secrets{_where(config)}", flush=True
+        )
+
+
+def _command() -> str:
+    """How the user can call weir: it need not be on PATH."""
+    called = sys.argv[0]
+    is_by_path = os.path.basename(called) == "weir" and shutil.which("weir") is None
+    return shlex.quote(called) if is_by_path else "weir"
+
+
+def _where(config: Config) -> str:
+    return "".join(f" --data {shlex.quote(str(directory))}" for directory in config.data)
+
+
+def _first_start(root: Credential, region: str, endpoint: str) -> str:
+    return f"""
+A root key pair was made. It is shown this once; paste it into the shell where you use S3:
+
+  export AWS_ACCESS_KEY_ID={root.access_key}
+  export AWS_SECRET_ACCESS_KEY={root.secret_key}
+  export AWS_DEFAULT_REGION={region}
+  export AWS_ENDPOINT_URL={endpoint}
+
+Then, for example:
+
+  aws s3 mb s3://my-bucket
+  aws s3 cp README.md s3://my-bucket/
+  aws s3 ls s3://my-bucket
+"""

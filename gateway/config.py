@@ -1,0 +1,203 @@
+"""Owns the settings of a weir process: their names, types, defaults, limits and meaning, as one frozen tree.
+
+Where values come from (file, environment, flags) is gateway.config_sources; nothing else reads `os.environ`.
+Every field declares its own help; docs/operations.md is checked against this file.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+DEFAULT_PORT = 9000
+DEFAULT_DATA = "weir-data"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a setting means and which values it takes. Kept in the metadata of its dataclass field."""
+
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    is_secret: bool = False
+    default_text: str = ""
+
+
+def _setting(default: Any, help: str, **rule: Any) -> Any:
+    is_secret = rule.get("is_secret", False)
+    return field(default=default, repr=not is_secret, metadata={"rule": Rule(help, **rule)})
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, slots=True)
+class RootConfig:
+    """The root key pair. Empty: the one made on first start."""
+
+    access_key: str = _setting("", "access key of root; set together with the secret")
+    secret_key: str = _setting("", "secret key of root", is_secret=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageConfig:
+    """How objects are kept."""
+
+    small_object_bytes: int = _setting(
+        64 * 1024,
+        "objects up to this size live in the database beside the index, larger ones in files",
+        minimum=0,
+        maximum=1024**2,
+    )
+    verify_rate: float = _setting(
+        0.0,
+        "share of whole-object GETs whose stored checksum is verified (0 to 1)",
+        minimum=0,
+        maximum=1,
+    )
+    free_space_reserve_bytes: int = _setting(
+        256 * 1024**2,
+        "writes are refused with 507 when a disk has less than this left",
+        minimum=0,
+    )
+    quota_bytes: int = _setting(
+        0, "most bytes that one mountpath may hold; 0 for as many as the disk has", minimum=0
+    )
+    threads: int = _setting(
+        4, "threads for disk work, for each mountpath and worker", minimum=1, maximum=64
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """What one client may ask of a worker."""
+
+    max_connections: int = _setting(
+        4096, "connections a worker holds at once; one more is answered 503 SlowDown", minimum=1
+    )
+    max_header_bytes: int = _setting(
+        64 * 1024,
+        "size of a request's line and headers together",
+        minimum=8 * 1024,
+        maximum=1024**2,
+    )
+    max_document_bytes: int = _setting(
+        2 * 1024**2, "size of an XML request document", minimum=64 * 1024, maximum=64 * 1024**2
+    )
+    keep_alive_timeout_s: float = _setting(
+        75.0, "an idle connection is closed after this time", minimum=1, maximum=3600
+    )
+    stall_timeout_s: float = _setting(
+        120.0,
+        "a request whose client neither sends nor takes a byte is given up after this time",
+        minimum=1,
+        maximum=3600,
+    )
+    max_clock_skew_s: int = _setting(
+        900, "how far a signature's time may be from this clock", minimum=1, maximum=86400
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JobsConfig:
+    """When the background jobs run."""
+
+    space_cleanup_interval_s: float = _setting(
+        3600.0, "time between runs of the space cleanup; one more runs at start", minimum=1
+    )
+    space_cleanup_age_s: float = _setting(
+        60.0,
+        "a blob that nothing names is kept for this time",
+        minimum=0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """What is logged, and how. The log goes to standard error."""
+
+    level: str = _setting(
+        "info", "least level that is logged", choices=("debug", "info", "warning", "error")
+    )
+    format: str = _setting("text", "one line of text or one JSON object", choices=("text", "json"))
+    access: bool = _setting(True, "one line for every request")
+
+
+@dataclass(frozen=True, slots=True)
+class DebugConfig:
+    """For tests; leave alone in production."""
+
+    crash_at: str = _setting(
+        "",
+        "name of a commit step at which the process kills itself; NAME@N lets it pass N times first",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set. Attribute paths are the names in TOML; `data` holds absolute paths."""
+
+    data: tuple[Path, ...] = _setting(
+        (),
+        "directories to store in, one for each disk (mountpaths)",
+        default_text=f"`./{DEFAULT_DATA}`",
+    )
+    listen: str = _setting(
+        f"127.0.0.1:{DEFAULT_PORT}", "HOST:PORT to serve on; port 0 takes a free one"
+    )
+    workers: int = field(
+        default_factory=_usable_cores,
+        metadata={
+            "rule": Rule(
+                "request-serving processes",
+                minimum=1,
+                maximum=512,
+                default_text="one for each core",
+            )
+        },
+    )
+    domains: tuple[str, ...] = _setting(
+        (), "host names under which BUCKET.DOMAIN addresses a bucket (virtual-host style)"
+    )
+    region: str = _setting("us-east-1", "region that clients sign for and buckets report")
+    tls_cert: Path | None = _setting(
+        None, "certificate chain, PEM; serves HTTPS together with the key"
+    )
+    tls_key: Path | None = _setting(None, "private key, PEM")
+    drain_timeout_s: float = _setting(
+        30.0, "on SIGTERM, time for requests in flight to end", minimum=0, maximum=3600
+    )
+    root: RootConfig = RootConfig()
+    storage: StorageConfig = StorageConfig()
+    limits: LimitsConfig = LimitsConfig()
+    jobs: JobsConfig = JobsConfig()
+    log: LogConfig = LogConfig()
+    debug: DebugConfig = DebugConfig()
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.tls_cert else "http"
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        """Host and port of `listen`; an empty host means every IPv4 interface."""
+        return parse_address(self.listen)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Split HOST:PORT, [IPV6]:PORT, :PORT or HOST. Raises ValueError."""
+    host, colon, port_text = text.rpartition(":")
+    if not colon or text.endswith("]"):
+        host, port_text = text, str(DEFAULT_PORT)
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError("put an IPv6 address in brackets: [::1]:9000")
+    if not port_text.isascii() or not port_text.isdecimal() or int(port_text) > 65535:
+        raise ValueError(f"{port_text!r} is no port; a number from 0 to 65535 is wanted")
+    return host or "0.0.0.0", int(port_text)

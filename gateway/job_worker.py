@@ -1,0 +1,80 @@
+"""Owns the job worker: the process of a node in which background jobs run, away from requests."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from cluster.replicas import ControlReplicas
+from gateway.clock import SystemClock
+from gateway.config import Config
+from gateway.node import open_node
+from gateway.startup import open_control
+from jobs.bucket_repair import BucketRepairJob
+from jobs.periodic import ShouldStop, ThreadJob
+from jobs.runner import Job, JobRunner
+from storage.layout import IDENTITY_FILE, MountpathSpec
+from storage.space import clean_sync
+
+_REPAIR_INTERVAL_S = 15.0
+_REPLICAS_INTERVAL_S = 2.0
+
+
+def run_job_worker(config: Config, parent_alive_fd: int, *, started_ns: int) -> None:
+    """Run the jobs until SIGTERM or the parent's death; a job that is at work then is told to stop.
+
+    `started_ns` is when the node started, before any of its workers did."""
+    asyncio.run(_run(config, parent_alive_fd, started_ns))
+
+
+async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_reader(parent_alive_fd, stop.set)
+    with (
+        closing(open_control(config)) as control,
+        closing(
+            ControlReplicas(control.database, lambda: _other_disks(config, control.home))
+        ) as copies,
+    ):
+        # Found once, right after the control store: a set that has vanished meanwhile must not be taken for a new one.
+        clock = SystemClock()
+        node = await open_node(config, clock)
+        specs = [mountpath.spec for mountpath in node.mountpaths.all]
+        jobs: list[Job] = [
+            BucketRepairJob(_REPAIR_INTERVAL_S, control, node, clock, started_ns),
+            ThreadJob("control store copies", _REPLICAS_INTERVAL_S, _copying(copies)),
+            ThreadJob(
+                "space cleanup", config.jobs.space_cleanup_interval_s, _cleaning(config, specs)
+            ),
+        ]
+        try:
+            await JobRunner(jobs).run(stop)
+        finally:
+            await node.close()
+
+
+def _other_disks(config: Config, home: Path) -> Sequence[Path]:
+    """The data directories beside the control store's own whose disks are there."""
+    return [d for d in config.data if d != home and (d / IDENTITY_FILE).exists()]
+
+
+def _cleaning(config: Config, specs: Sequence[MountpathSpec]) -> Callable[[ShouldStop], str]:
+    def work(should_stop: ShouldStop) -> str:
+        return str(
+            clean_sync(specs, min_age_s=config.jobs.space_cleanup_age_s, should_stop=should_stop)
+        )
+
+    return work
+
+
+def _copying(copies: ControlReplicas) -> Callable[[ShouldStop], str]:
+    def work(_: ShouldStop) -> str:
+        renewed = copies.refresh_sync()
+        return f"renewed {renewed}" if renewed else ""
+
+    return work

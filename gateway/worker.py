@@ -1,0 +1,121 @@
+"""Owns a request worker: builds the parts of a node inside one process and serves until told to stop.
+
+Workers share nothing but the disk: each has its own event loop, connections to the indexes and view of the control
+store, and may die at any point.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+
+import uvicorn
+
+from gateway.access_log import AccessLog
+from gateway.allocator import tune_malloc
+from gateway.app import build_app
+from gateway.clock import SystemClock
+from gateway.config import Config
+from gateway.node import open_node
+from gateway.protocol import Limits, limited
+from gateway.service import SingleNodeService
+from gateway.startup import open_control
+from s3api.auth.authenticator import Authenticator
+from s3api.call import Settings
+from s3api.edge import S3Front
+from s3api.router import OperationRouter
+
+logger = logging.getLogger(__name__)
+
+_BACKLOG = 2048
+
+
+def run_worker(
+    config: Config, sockets: list[socket.socket], worker_index: int, parent_alive_fd: int
+) -> None:
+    """Serve on bound sockets until SIGTERM or the parent's death; requests in flight may end."""
+    import uvloop
+
+    tune_malloc()
+    # Requests leave no cycles behind; looking for them every 700 allocations cost 3 µs of a 60 µs request.
+    gc.set_threshold(20_000, 20, 20)
+    # uvicorn raises again, when it has drained, each signal that it took; what follows then must still run.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(config, sockets, parent_alive_fd))
+
+
+async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: int) -> None:
+    clock = SystemClock()
+    control = open_control(config)
+    node = await open_node(config, clock)
+    access_log = AccessLog(sys.stderr.buffer) if config.log.access else None
+    try:
+        settings = _s3_settings(config)
+        front = S3Front(
+            SingleNodeService(control, node, clock),
+            Authenticator(control, settings),
+            OperationRouter(),
+            clock,
+            settings,
+            access_log,
+        )
+        server = uvicorn.Server(_uvicorn_config(config, build_app(front, node.health)))
+        _watch(server, parent_alive_fd)
+        await server.serve(sockets)
+    finally:
+        if access_log is not None:
+            access_log.close()
+        await node.close()
+        control.close()
+
+
+def _s3_settings(config: Config) -> Settings:
+    return Settings(
+        region=config.region,
+        domains=tuple(domain.lower() for domain in config.domains),
+        max_clock_skew_s=config.limits.max_clock_skew_s,
+        max_document_bytes=config.limits.max_document_bytes,
+    )
+
+
+def _uvicorn_config(config: Config, app: object) -> uvicorn.Config:
+    limits = config.limits
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        http=limited(
+            Limits(
+                head_bytes=limits.max_header_bytes,
+                stall_timeout_s=limits.stall_timeout_s,
+                connections=limits.max_connections,
+            )
+        ),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        headers=[("server", "weir")],
+        backlog=_BACKLOG,
+        timeout_keep_alive=limits.keep_alive_timeout_s,  # type: ignore[arg-type]
+        timeout_graceful_shutdown=int(config.drain_timeout_s) or 1,
+        ssl_certfile=config.tls_cert,
+        ssl_keyfile=config.tls_key,
+    )
+
+
+def _watch(server: uvicorn.Server, parent_alive_fd: int) -> None:
+    """Stop when the parent is gone: its end of the pipe closes with it."""
+
+    def parent_gone() -> None:
+        asyncio.get_running_loop().remove_reader(parent_alive_fd)
+        server.handle_exit(signal.SIGTERM, None)
+
+    os.set_blocking(parent_alive_fd, False)
+    asyncio.get_running_loop().add_reader(parent_alive_fd, parent_gone)

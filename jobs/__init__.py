@@ -1,0 +1,1 @@
+"""The background operations and the machinery that runs them. Imports core only."""

@@ -1,0 +1,66 @@
+"""Owns the end of bucket deletions that were cut short: a bucket that storage has closed to writes, though the control
+store still names it, is opened again; one that the control store has forgotten is dropped for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.protocols import Clock, ControlStore
+from core.types import Bucket
+
+GRACE_NS = 60 * 10**9
+"""A deletion that runs now has its bucket closed too, but not for so long: its one step in between is a commit."""
+
+
+class ClosedBuckets(Protocol):
+    """What the job asks of a StorageNode."""
+
+    async def closed_buckets(self) -> Mapping[int, int]:
+        """Bucket id → when it was closed, ns since the epoch, of all that are closed now."""
+
+    async def reopen_bucket(self, bucket: Bucket) -> None: ...
+    async def forget_bucket(self, bucket_id: int) -> None:
+        """drop_bucket, for a bucket of which nothing but the id is known any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketRepairJob:
+    """A Job. `started_ns` is when this node started: what was closed before is no running deletion's."""
+
+    interval_s: float
+    control: ControlStore
+    node: ClosedBuckets
+    clock: Clock
+    started_ns: int
+
+    @property
+    def name(self) -> str:
+        return "bucket repair"
+
+    async def run(self, stop: asyncio.Event) -> str:
+        closed = await self.node.closed_buckets()
+        if not closed:
+            return ""
+        # Asked after the list was made: a bucket that is not here now was deleted, for a new one is never closed.
+        named = {bucket.bucket_id: bucket for bucket in self.control.buckets()}
+        before_ns = max(self.clock.now_ns() - GRACE_NS, self.started_ns)
+        reopened = dropped = 0
+        for bucket_id, closed_ns in closed.items():
+            if stop.is_set():
+                break
+            if closed_ns >= before_ns:
+                continue
+            bucket = named.get(bucket_id)
+            if bucket is None:
+                await self.node.forget_bucket(bucket_id)
+                dropped += 1
+            else:
+                await self.node.reopen_bucket(bucket)
+                reopened += 1
+        if not reopened and not dropped:
+            return ""
+        return f"reopened {reopened} buckets, dropped {dropped}"

@@ -1,0 +1,1 @@
+"""The S3 protocol over any ObjectService: routing, signatures, operations, XML, errors."""

@@ -1,0 +1,265 @@
+"""Owns one S3 request from ASGI scope to last byte: parse, authenticate, route, authorize, run, answer, account.
+
+Each of these happens here once, driven by the operation table; operations only turn a Call into a Response.
+Everything that can fail with an S3 error fails before the response starts; after that the connection is cut.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol
+
+from core import access
+from core.errors import Denied, NoSuchBucket, NoSuchKey, StoreError, Unavailable
+from core.names import BucketName, BucketRef, ObjectKey, parse_bucket_name, parse_object_key
+from core.protocols import Clock, ObjectReader, ObjectService
+from core.types import Bucket, Identity
+from s3api.call import (
+    Authenticator,
+    BodyPolicy,
+    Call,
+    CopySource,
+    Level,
+    Operation,
+    Request,
+    Response,
+    Router,
+    Settings,
+)
+from s3api.document import read_document
+from s3api.errors import HOST_ID, error_response
+from s3api.headers import parse_copy_source
+from s3api.request import parse_request
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+logger = logging.getLogger(__name__)
+
+_STATUS_CLIENT_GONE = 499
+_STATUS_CUT = 599
+_UNAVAILABLE_LOG_INTERVAL_S = 10
+
+
+class ClientGone(Exception):
+    """The client left before its request body was whole. There is nobody to answer."""
+
+
+class RequestObserver(Protocol):
+    """Told once of every request when it is over: the access log, metrics."""
+
+    def __call__(self, request: Request, status: int, sent_bytes: int, seconds: float) -> None: ...
+
+
+class S3Front:
+    """The ASGI application of the S3 API."""
+
+    def __init__(
+        self,
+        store: ObjectService,
+        authenticator: Authenticator,
+        router: Router,
+        clock: Clock,
+        settings: Settings,
+        observer: RequestObserver | None = None,
+    ) -> None:
+        self._store = store
+        self._authenticator = authenticator
+        self._router = router
+        self._clock = clock
+        self._settings = settings
+        self._observer = observer
+        self._quiet_until = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        request = parse_request(scope, self._settings.domains)
+        body = _RequestBody(receive)
+        try:
+            operation, call = await self._prepare(request, body)
+            response = await operation.handler(call)
+        except ClientGone:
+            self._observe(request, _STATUS_CLIENT_GONE, 0, started)
+            return
+        except Exception as error:
+            response = error_response(error, request)
+            # What is not implemented is no failure of ours: clients probe for it.
+            if response.status >= 500 and response.status != 501:
+                self._log_failure(request, error)
+        try:
+            sent_bytes = await _send(response, request, scope, send)
+            status = response.status
+        except (OSError, StoreError) as error:
+            # The head has gone out with a length that will not be met: leaving now makes the server cut the connection.
+            if isinstance(error, StoreError):
+                self._log_failure(request, error)
+            status, sent_bytes = _STATUS_CUT, 0
+        self._observe(request, status, sent_bytes, started)
+
+    def _observe(self, request: Request, status: int, sent_bytes: int, started: float) -> None:
+        if self._observer is not None:
+            self._observer(request, status, sent_bytes, time.perf_counter() - started)
+
+    def _log_failure(self, request: Request, error: Exception) -> None:
+        """A full or lost disk fails every request in the same way, so it is said once in a while, without traceback."""
+        if not isinstance(error, Unavailable):
+            logger.error(
+                "%s failed, request id %s", request.operation, request.request_id, exc_info=error
+            )
+            return
+        now = time.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _UNAVAILABLE_LOG_INTERVAL_S
+            logger.error(
+                "%s refused: %s %s (the like is not logged for %d s)",
+                request.operation,
+                type(error).__name__,
+                error,
+                _UNAVAILABLE_LOG_INTERVAL_S,
+            )
+
+    async def _prepare(self, request: Request, body: _RequestBody) -> tuple[Operation, Call]:
+        """All that stands between a request and its operation. The body is not touched before the caller is known to
+        be allowed, because the first read is what answers `Expect: 100-continue`."""
+        authenticated = self._authenticator.authenticate(request, self._clock.now_ns())
+        operation = self._router.match(request)
+        request.operation = operation.name
+        call = Call(request, authenticated.identity, self._store, self._clock, self._settings)
+        call.authorize = self._authorize
+        if operation.level is Level.SERVICE or not operation.resolves_bucket:
+            if operation.action:
+                access.authorize_service(call.identity)
+        else:
+            await self._resolve(call, operation)
+        if operation.body is BodyPolicy.STREAM:
+            call.body = authenticated.open_body(body)
+        elif operation.body is BodyPolicy.XML:
+            call.document = await read_document(
+                authenticated.open_body(body), self._settings.max_document_bytes
+            )
+        elif operation.body is BodyPolicy.FORM:
+            call.raw_body = body
+            call.authenticate_form = self._authenticator.authenticate_form
+        return operation, call
+
+    async def _resolve(self, call: Call, operation: Operation) -> None:
+        request = call.request
+        call.bucket = bucket = self._bucket(request.bucket or "")
+        expected_owner = request.headers.get("x-amz-expected-bucket-owner")
+        if expected_owner is not None and expected_owner != bucket.owner.user_id:
+            raise Denied(reason="bucket owner differs from x-amz-expected-bucket-owner")
+        if operation.level is Level.OBJECT:
+            call.key = parse_object_key(request.key or b"")
+        if operation.action:
+            version_id = request.query.get("versionId")
+            await self._authorize(operation.action, bucket, call.key, call.identity, version_id)
+        if operation.needs_source:
+            call.source = await self._resolve_source(call)
+
+    async def _resolve_source(self, call: Call) -> CopySource:
+        name, raw_key, version_id = parse_copy_source(call.request.headers["x-amz-copy-source"])
+        bucket = self._bucket(name)
+        expected_owner = call.request.headers.get("x-amz-source-expected-bucket-owner")
+        if expected_owner is not None and expected_owner != bucket.owner.user_id:
+            raise Denied(reason="bucket owner differs from x-amz-source-expected-bucket-owner")
+        key = parse_object_key(raw_key)
+        await self._authorize("s3:GetObject", bucket, key, call.identity, version_id)
+        return CopySource(bucket, key, version_id)
+
+    def _bucket(self, name: str) -> Bucket:
+        try:
+            return self._store.get_bucket(BucketRef(BucketName(name)))
+        except NoSuchBucket:
+            parse_bucket_name(
+                name
+            )  # a name that no bucket can have is told apart: InvalidBucketName
+            raise
+
+    async def _authorize(
+        self,
+        action: str,
+        bucket: Bucket,
+        key: ObjectKey | None,
+        identity: Identity,
+        version_id: str | None = None,
+    ) -> None:
+        """Raises Denied. A missing object that the caller may not list is Denied too, so that nothing is learnt."""
+        if access.bucket_allows(identity, action, bucket):
+            return
+        if key is not None and access.depends_on_object(action):
+            try:
+                info = await self._store.head(bucket, key, version_id=version_id)
+            except NoSuchKey:
+                if access.bucket_allows(identity, "s3:ListBucket", bucket):
+                    raise
+            else:
+                if access.object_allows(identity, action, info):
+                    return
+        raise Denied(reason=f"{action} on {bucket.name}")
+
+
+class _RequestBody:
+    """The raw body as an async iterator over ASGI receive, begun by its first read."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            more = message.get("more_body", False)
+            chunk = message.get("body", b"")
+            if chunk:
+                yield chunk
+            # The next may be long in coming, and up to 250 KiB would be kept for each body that is waited for.
+            del message, chunk
+
+
+async def _send(response: Response, request: Request, scope: Scope, send: Send) -> int:
+    """Send a response; returns the count of body bytes. Closes a reader whatever happens."""
+    body = response.body
+    headers = response.headers
+    headers.append((b"x-amz-request-id", request.request_id.encode()))
+    headers.append((b"x-amz-id-2", HOST_ID))
+    start = {"type": "http.response.start", "status": response.status, "headers": headers}
+    if isinstance(body, bytes):
+        if request.method != "HEAD" and response.status not in (204, 304):
+            headers.append((b"content-length", b"%d" % len(body)))
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+        return len(body)
+    try:
+        headers.append((b"content-length", b"%d" % body.length))
+        data = body.data
+        await send(start)
+        if data is not None:
+            await send({"type": "http.response.body", "body": data})
+        elif body.has_slices and "http.response.zerocopysend" in scope.get("extensions", ()):
+            await _send_slices(body, send)
+        else:
+            async for chunk in body:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        return body.length
+    finally:
+        await body.close()
+
+
+async def _send_slices(reader: ObjectReader, send: Send) -> None:
+    while (file_slice := await reader.next_slice()) is not None:
+        await send(
+            {
+                "type": "http.response.zerocopysend",
+                "file": file_slice.fd,
+                "offset": file_slice.offset,
+                "count": file_slice.size_bytes,
+                "more_body": True,
+            }
+        )
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,239 @@
+"""Owns multipart uploads: create, upload and copy parts, complete, abort (listings: s3api.operations.uploads)."""
+
+from __future__ import annotations
+
+import re
+from itertools import zip_longest
+from xml.etree.ElementTree import Element
+
+from core import access
+from core.errors import Denied, InvalidArgument
+from core.types import (
+    MAX_PART_BYTES,
+    MAX_PARTS,
+    Checksum,
+    ChecksumAlgorithm,
+    ChecksumType,
+    CompletedPart,
+    ObjectInfo,
+    UploadedPart,
+    User,
+)
+from s3api.call import Call, Response
+from s3api.headers import (
+    bare_etag,
+    checksum_algorithm,
+    checksum_type,
+    claimed_checksum,
+    copy_source_range,
+    decode_digest,
+    read_attributes,
+    refuse_unserved,
+    source_conditions,
+    write_conditions,
+)
+from s3api.operations.object import check_length
+from s3api.operations.page import ANONYMOUS_ID, checksum_element
+from s3api.parameters import part_number, upload_id
+from s3api.protocol_errors import InvalidRequest, MalformedXML
+from s3api.response_headers import HeaderList, checksum_headers
+from s3api.timestamps import iso_date
+from s3api.xml import XML_TYPE, children, document, echo, element, parse, texts
+
+_ANONYMOUS = User(ANONYMOUS_ID, "anonymous", "anonymous")
+_PART_NUMBER = re.compile(r"[0-9]{1,9}\Z")
+_CHECKSUM_ELEMENTS = {f"Checksum{kind.value}": kind for kind in ChecksumAlgorithm}
+
+
+async def create_multipart_upload(call: Call) -> Response:
+    headers = call.request.headers
+    upload = await call.store.create_upload(
+        call.target_bucket,
+        call.target_key,
+        attributes=read_attributes(call, headers),
+        initiator=call.identity.user or _ANONYMOUS,
+        checksum_algorithm=checksum_algorithm(headers),
+        checksum_type=checksum_type(headers),
+    )
+    answer: HeaderList = [XML_TYPE]
+    if upload.checksum_algorithm is not None:
+        answer.append((b"x-amz-checksum-algorithm", upload.checksum_algorithm.value.encode()))
+    if upload.checksum_type is not None:
+        answer.append((b"x-amz-checksum-type", upload.checksum_type.value.encode()))
+    body = document(
+        "InitiateMultipartUploadResult",
+        element("Bucket", call.target_bucket.name),
+        echo("Key", call.target_key),
+        element("UploadId", upload.upload_id),
+    )
+    return Response(200, answer, body)
+
+
+async def _check_initiator(call: Call) -> None:
+    """A bucket that anyone may write to still leaves an upload to who began it. Raises Denied, NoSuchUpload."""
+    if access.rules_bucket(call.identity, call.target_bucket):
+        return
+    upload = await call.store.get_upload(
+        call.target_bucket, call.target_key, upload_id(call.request.query)
+    )
+    is_anonymous = upload.initiator.user_id == ANONYMOUS_ID
+    if not is_anonymous and not access.began_upload(call.identity, upload):
+        raise Denied(reason="the upload was begun by somebody else")
+
+
+async def upload_part(call: Call) -> Response:
+    refuse_unserved(call.request.headers)
+    await _check_initiator(call)
+    body = call.body
+    assert body is not None
+    check_length(call, MAX_PART_BYTES)
+    part = await call.store.upload_part(
+        call.target_bucket,
+        call.target_key,
+        upload_id(call.request.query),
+        _part_number(call),
+        body,
+    )
+    headers = [(b"etag", b'"%s"' % part.etag.encode())]
+    return Response(200, headers + _part_checksum(part))
+
+
+async def upload_part_copy(call: Call) -> Response:
+    headers = call.request.headers
+    refuse_unserved(headers)
+    await _check_initiator(call)
+    source = call.source
+    assert source is not None
+    part = await call.store.upload_part_copy(
+        source.bucket,
+        source.key,
+        call.target_bucket,
+        call.target_key,
+        upload_id(call.request.query),
+        _part_number(call),
+        source_version_id=source.version_id,
+        source_range=copy_source_range(headers),
+        source_conditions=source_conditions(headers),
+    )
+    answer: HeaderList = [XML_TYPE]
+    if source.version_id is not None:
+        answer.append((b"x-amz-copy-source-version-id", source.version_id.encode()))
+    body = document(
+        "CopyPartResult",
+        element("LastModified", iso_date(part.modified_ns)),
+        element("ETag", f'"{part.etag}"'),
+        "" if part.checksum is None else checksum_element(part.checksum),
+    )
+    return Response(200, answer, body)
+
+
+def _part_number(call: Call) -> int:
+    number = part_number(call.request.query)
+    if number is None:
+        reason = "This operation does not accept a upload ID without a part number"
+        raise InvalidArgument(name="partNumber", value="", reason=reason)
+    return number
+
+
+def _part_checksum(part: UploadedPart) -> HeaderList:
+    """A part's checksum; S3 gives its type with whole objects only."""
+    return checksum_headers(part.checksum)[:1]
+
+
+async def complete_multipart_upload(call: Call) -> Response:
+    headers = call.request.headers
+    refuse_unserved(headers)
+    await _check_initiator(call)
+    parts = await parse(call.document, "CompleteMultipartUpload", _completed_parts)
+    identifier = upload_id(call.request.query)
+    claimed = claimed_checksum(headers)
+    claimed_type = checksum_type(headers)
+    if claimed_type is not None:
+        await _check_type(call, claimed_type)
+    info = await call.store.complete_upload(
+        call.target_bucket,
+        call.target_key,
+        identifier,
+        parts,
+        conditions=write_conditions(headers),
+        expected_checksum=claimed,
+        expected_size_bytes=_claimed_size(call),
+    )
+    return Response(200, [XML_TYPE], _completed(call, info))
+
+
+def _completed_parts(request: Element) -> list[CompletedPart]:
+    """Raises MalformedXML, InvalidChecksum."""
+    parts = _without_resent([_completed_part(texts(node)) for node in children(request, "Part")])
+    if not 1 <= len(parts) <= MAX_PARTS:
+        raise MalformedXML(reason=f"{len(parts)} parts")
+    return parts
+
+
+def _completed_part(fields: dict[str, str]) -> CompletedPart:
+    number = fields.get("PartNumber", "").strip()
+    etag = bare_etag(fields.get("ETag", ""))
+    if not _PART_NUMBER.match(number) or not etag:
+        raise MalformedXML(reason="a part without number or ETag")
+    checksums = {
+        _CHECKSUM_ELEMENTS[name]: decode_digest(name, text.strip())
+        for name, text in fields.items()
+        if text and name in _CHECKSUM_ELEMENTS
+    }
+    return CompletedPart(int(number), etag, checksums)
+
+
+def _without_resent(parts: list[CompletedPart]) -> list[CompletedPart]:
+    """Of entries in a row for one part number, the last: a client that sent a part twice may list both."""
+    return [
+        part
+        for part, following in zip_longest(parts, parts[1:])
+        if following is None or following.part_number != part.part_number
+    ]
+
+
+async def _check_type(call: Call, claimed: ChecksumType) -> None:
+    """Raises InvalidRequest if the upload was created with the other checksum type."""
+    upload = await call.store.get_upload(
+        call.target_bucket, call.target_key, upload_id(call.request.query)
+    )
+    if upload.checksum_type not in (None, claimed):
+        reason = (
+            f"The upload was created using the {upload.checksum_type} checksum mode. The complete "
+            "request must use the same checksum mode."
+        )
+        raise InvalidRequest(reason=reason)
+
+
+def _claimed_size(call: Call) -> int | None:
+    name = "x-amz-mp-object-size"
+    value = call.request.headers.get(name)
+    if value is None:
+        return None
+    if not re.fullmatch(r"\d{1,18}", value):
+        raise InvalidRequest(reason=f"Value for {name} header is invalid.")
+    return int(value)
+
+
+def _completed(call: Call, info: ObjectInfo) -> bytes:
+    request = call.request
+    checksum: Checksum | None = info.checksum
+    location = f"{request.scheme}://{request.host}{request.raw_path.decode('latin-1')}"
+    return document(
+        "CompleteMultipartUploadResult",
+        element("Location", location),
+        element("Bucket", call.target_bucket.name),
+        echo("Key", call.target_key),
+        element("ETag", f'"{info.etag}"'),
+        ""
+        if checksum is None
+        else checksum_element(checksum) + element("ChecksumType", checksum.type.value),
+    )
+
+
+async def abort_multipart_upload(call: Call) -> Response:
+    await _check_initiator(call)
+    await call.store.abort_upload(
+        call.target_bucket, call.target_key, upload_id(call.request.query)
+    )
+    return Response(204)

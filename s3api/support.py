@@ -1,0 +1,112 @@
+"""Owns docs/s3-support.md: every operation of Amazon S3, and whether weir serves it, from the operation table itself.
+
+Run as `python -m s3api.support > docs/s3-support.md`. What S3 consists of comes from botocore's model of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from botocore.loaders import Loader
+
+from s3api.call import Level
+from s3api.router import TABLE, Row
+
+NOTES = {
+    "ListBuckets": "`prefix`, `max-buckets`, `continuation-token`, `bucket-region`",
+    "CreateBucket": "`LocationConstraint` must be the configured region; canned ACLs",
+    "DeleteBucket": "uploads in progress go with the bucket",
+    "GetBucketVersioning": "always empty: buckets are not versioned",
+    "ListObjectVersions": "every object is its own only version, `null`",
+    "PutObject": (
+        "conditional writes, all checksums, `aws-chunked`, canned ACLs, storage class; encryption, "
+        "tagging, object lock and grant headers are refused"
+    ),
+    "GetObject": (
+        "ranges, `partNumber`, all conditions, `If-Range`, `response-*`, checksum mode; "
+        "`versionId=null`"
+    ),
+    "HeadObject": "as GetObject",
+    "DeleteObject": "`If-Match`, `x-amz-if-match-size`, `x-amz-if-match-last-modified-time`",
+    "DeleteObjects": "up to 1,000 keys, each with its own conditions",
+    "CopyObject": (
+        "metadata and tagging directives, conditions on source and target, a new checksum, ACL or "
+        "storage class; up to 5 GiB"
+    ),
+    "GetObjectAttributes": "with the parts of a multipart object, in pages",
+    "ListObjects": "`encoding-type=url`, any delimiter",
+    "ListObjectsV2": "`encoding-type=url`, any delimiter, `fetch-owner`",
+    "CreateMultipartUpload": "composite and full-object checksums",
+    "UploadPart": "parts up to 5 GiB, numbers 1 to 10,000",
+    "UploadPartCopy": "`x-amz-copy-source-range`, conditions on the source",
+    "CompleteMultipartUpload": (
+        "conditional, checksums, `x-amz-mp-object-size`; may be repeated; copies no data"
+    ),
+    "PostObject": "browser forms with policies; not an operation of the SDKs",
+}
+
+_HEAD = """\
+# S3 operations
+
+<!-- Generated from the operation table: python -m s3api.support > docs/s3-support.md -->
+
+weir serves {served} operations of Amazon S3. Those it does not serve answer `501 NotImplemented`; none is mistaken for
+another. A header that asks for something not served (server-side encryption, object lock, tags, grants) is refused in
+the same way, never silently dropped.
+
+Where weir differs from Amazon S3 on purpose:
+
+- User metadata comes back byte for byte as it was sent, where S3 returns what is not ASCII as an encoded word
+  (RFC 2047). Encoded words are kept as S3 keeps them.
+- `If-None-Match` with an ETag, and `If-Match: *`, work on writes too; S3 takes `If-None-Match: *` and `If-Match` with
+  an ETag only.
+- A bucket created without a LocationConstraint is made in the configured region, whichever that is.
+- A `partNumber` that an object does not have is `400 InvalidPart` (S3: `416 InvalidPartNumber`), and a checksum header
+  that is no checksum is `BadDigest` (S3: `InvalidRequest`), as the public s3-tests suite has them.
+"""
+
+# Operations that are asked of hosts of their own, and look like others here.
+_OTHER_HOSTS = frozenset({"ListDirectoryBuckets", "WriteGetObjectResponse"})
+
+_LEVELS = {Level.SERVICE: "Service", Level.BUCKET: "Buckets", Level.OBJECT: "Objects"}
+
+
+def render() -> str:
+    """The whole page."""
+    served = {row.operation.name for row in TABLE}
+    model: dict[str, Any] = Loader().load_service_model("s3", "service-2")["operations"]
+    lines = [_HEAD.format(served=len(served))]
+    for level, title in _LEVELS.items():
+        lines += [f"## {title}", "", "| operation | request | notes |", "|---|---|---|"]
+        lines += [_row(row) for row in _by_name(level)]
+        lines.append("")
+    lines += ["## Not served", "", "| operation | request |", "|---|---|"]
+    for name in sorted(model):
+        http = model[name]["http"]
+        if name not in served and name not in _OTHER_HOSTS:
+            lines.append(f"| {name} | `{http['method']} {http['requestUri']}` |")
+    return "\n".join(lines) + "\n"
+
+
+def _by_name(level: Level) -> Sequence[Row]:
+    rows = [row for row in TABLE if row.operation.level is level]
+    return sorted(rows, key=lambda row: row.operation.name)
+
+
+def _row(row: Row) -> str:
+    name = row.operation.name
+    return f"| {name} | `{_request(row)}` | {NOTES.get(name, '')} |"
+
+
+def _request(row: Row) -> str:
+    path = {Level.SERVICE: "/", Level.BUCKET: "/{Bucket}", Level.OBJECT: "/{Bucket}/{Key+}"}
+    request = f"{row.method} {path[row.operation.level]}"
+    if row.subresource:
+        request += f"?{row.subresource}" + ("=2" if row.subresource == "list-type" else "")
+    return f"{request} (x-amz-copy-source)" if row.is_copy else request
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

@@ -1,0 +1,392 @@
+"""Owns the commits of one mountpath in one process: operations queue up, a thread runs all that wait in one
+transaction.
+
+That is group commit: writes that arrive together share one fsync. What an operation raises is its own affair; what
+COMMIT raises is everybody's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import fcntl
+import logging
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, TypeVar
+
+from core.errors import MountpathUnavailable, OutOfSpace, Overloaded, StoreError
+from storage import crashpoints
+from storage.database import Writer, checkpoint_sync
+from storage.faults import RETRY_AFTER_S, translate
+from storage.layout import Layout
+from storage.records import Refs, encode_refs
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_MAX_QUEUED = 4096
+_MAX_BATCH = 256
+_LAZY_WAIT_S = 0.05
+# A WAL as long as this is folded to its end with the write lock held, so that it starts over: 32 MiB, frames of 8 KiB.
+_WAL_LIMIT_FRAMES = 4096
+# From here on the mountpath folds it beside the commits: 8 MiB.
+_WAL_FOLD_FRAMES = 1024
+_FOLD_INTERVAL_S = 0.05
+_CLOSE_TIMEOUT_S = 30.0
+
+
+@dataclass(slots=True)
+class Transaction:
+    """The transaction that an operation runs in. Valid only while the operation runs."""
+
+    connection: sqlite3.Connection
+    last_stamp: int
+    garbage: list[tuple[int, Refs]] = field(default_factory=list)
+
+    def next_stamp(self, after: int = 0) -> int:
+        """A number greater than `after` and than the id of every small row and garbage row; about the time in ns."""
+        self.last_stamp = max(self.last_stamp + 1, after + 1, time.time_ns())
+        return self.last_stamp
+
+    def add_small(self, small_id: int, description: bytes, data: bytes | None) -> None:
+        """Keep inline bytes, or a sidecar without any, under an id from `next_stamp`."""
+        self.connection.execute(
+            "INSERT INTO small (id, record, data) VALUES (?, ?, ?)", (small_id, description, data)
+        )
+
+    def add_garbage(self, refs: Refs) -> None:
+        """Have blobs and small rows removed once this transaction is durable."""
+        if not refs:
+            return
+        garbage_id = self.next_stamp()
+        self.connection.execute(
+            "INSERT INTO idx.garbage (id, refs) VALUES (?, ?)", (garbage_id, encode_refs(refs))
+        )
+        self.garbage.append((garbage_id, refs))
+
+
+Operation = Callable[[Transaction], T]
+"""What runs in a transaction. It may run more than once (only the last run counts), so it has no other effects."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An operation in the queue, and the future that is told of its outcome. `frees`: it makes room."""
+
+    operation: Operation[Any]
+    is_durable: bool
+    future: asyncio.Future[Any] | concurrent.futures.Future[Any] | None
+    frees: bool = False
+    is_lazy: bool = False
+    value: Any = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitHooks:
+    """What the mountpath hears of, in the committing thread. `on_commit` gets the garbage of a committed batch and
+    whether the batch was synced; `on_wal_grown` asks for a checkpoint beside the commits; `on_full` to give what room
+    it can to operations that free more."""
+
+    on_commit: Callable[[Sequence[tuple[int, Refs]], bool], None]
+    on_wal_grown: Callable[[], None]
+    on_full: Callable[[], None]
+
+
+class Committer:
+    """The writing end of a mountpath."""
+
+    def __init__(self, layout: Layout, hooks: CommitHooks) -> None:
+        self._layout = layout
+        self._hooks = hooks
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._lazy: list[_Waiting] = []
+        self._writer: Writer | None = None
+        self._next_fold = 0.0
+        self._lock = FileLock(layout)
+        try:
+            with self._lock:
+                self._writer = Writer(layout)
+        except BaseException:
+            self._lock.close()
+            raise
+        self._is_closed = False
+        self._thread = threading.Thread(
+            target=self._run, name=f"commit:{layout.directory.name}", daemon=True
+        )
+        self._thread.start()
+
+    # --- for callers ---
+
+    async def commit(
+        self, operation: Operation[T], *, is_durable: bool = True, frees: bool = False
+    ) -> T:
+        """Run an operation in a transaction and return its value once that is committed (and durable if asked).
+
+        A cancelled caller's operation still runs to its end. `frees` has it go through even on a full disk, where that
+        is possible. Raises what the operation raised, Overloaded for a full queue, or the fault of the commit; then
+        nothing of the operation is kept.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._enqueue(_Waiting(operation, is_durable, future, frees))
+        return await future
+
+    def commit_sync(self, operation: Operation[T], *, is_durable: bool = True) -> T:
+        """`commit` for threads."""
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._enqueue(_Waiting(operation, is_durable, future))
+        return future.result()
+
+    def enqueue_lazily(self, operation: Operation[Any]) -> None:
+        """Run an operation with the next batch, or soon if there is none. Nobody waits for it, nothing syncs it."""
+        if not self._is_closed:
+            self._queue.put(_Waiting(operation, False, None, frees=True, is_lazy=True))
+
+    def close(self) -> None:
+        """Run what waits, then end the thread and close the databases."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._queue.put(None)
+        self._thread.join(_CLOSE_TIMEOUT_S)
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        if self._is_closed:
+            raise MountpathUnavailable(
+                mountpath=str(self._layout.directory), reason="closed", retry_after_s=RETRY_AFTER_S
+            )
+        if self._queue.qsize() >= _MAX_QUEUED:
+            raise Overloaded(what="commit queue", retry_after_s=1)
+        self._queue.put(waiting)
+
+    # --- the thread ---
+
+    def _run(self) -> None:
+        is_open = True
+        while is_open:
+            batch, is_open = self._next_batch()
+            if batch:
+                try:
+                    self._commit_batch(batch)
+                except Exception as error:
+                    # Callers wait for an answer whatever is wrong with this code.
+                    _log.exception("commit thread failed directory=%s", self._layout.directory)
+                    for waiting in batch:
+                        waiting.error = waiting.error or error
+                _resolve(batch)
+        self._drop_writer()
+        self._lock.close()
+
+    def _next_batch(self) -> tuple[list[_Waiting], bool]:
+        """All that wait, up to a bound; lazy operations alone are held back for a moment. False with the last."""
+        batch: list[_Waiting] = []
+        try:
+            waiting = self._queue.get(timeout=_LAZY_WAIT_S if self._lazy else None)
+        except queue.Empty:
+            batch, self._lazy = self._lazy, batch
+            return batch, True
+        if waiting is None:
+            return self._lazy, False
+        (self._lazy if waiting.is_lazy else batch).append(waiting)
+        self._gather(batch)
+        if batch or len(self._lazy) >= _MAX_BATCH:
+            batch, self._lazy = [*batch, *self._lazy], []
+        return batch, True
+
+    def _gather(self, batch: list[_Waiting]) -> None:
+        """Add what is in the queue, without waiting."""
+        while len(batch) < _MAX_BATCH:
+            try:
+                waiting = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            if waiting is None:
+                self._queue.put(None)  # the end comes after this batch
+                return
+            (self._lazy if waiting.is_lazy else batch).append(waiting)
+
+    def _commit_batch(self, batch: list[_Waiting]) -> None:
+        error = self._attempt(batch, self._gather)
+        if error is None:
+            return
+        for waiting in batch:
+            waiting.error = error
+        freeing = [waiting for waiting in batch if waiting.frees]
+        again: StoreError | None = error
+        if isinstance(error, OutOfSpace) and freeing:
+            # First with the room that is given up for this, then with what folding the logs makes of them.
+            for make_room in (self._hooks.on_full, self._fold):
+                make_room()
+                again = self._attempt(freeing)
+                if not isinstance(again, OutOfSpace):
+                    break
+            if again is not None:
+                for waiting in freeing:
+                    waiting.error = again
+
+    def _fold(self) -> None:
+        """So that the log's room can be used again."""
+        try:
+            if self._writer is not None:
+                with self._lock:
+                    checkpoint_sync(self._writer.connection)
+        except sqlite3.Error as error:
+            _log.warning("checkpoint failed directory=%s error=%r", self._layout.directory, error)
+
+    def _attempt(
+        self, batch: list[_Waiting], gather: Callable[[list[_Waiting]], None] | None = None
+    ) -> StoreError | None:
+        """Run and commit a batch. A fault of the transaction comes back; the operations' own are noted on them."""
+        is_durable = True
+        try:
+            with self._lock:
+                if gather is not None:
+                    # What came while another process committed: larger batches give two workers a fifth more
+                    # durable puts a second.
+                    gather(batch)
+                is_durable = any(waiting.is_durable for waiting in batch)
+                if self._writer is None:
+                    # After a fault of the disk, in case it has come back.
+                    self._writer = Writer(self._layout)
+                self._writer.require_present()
+                tx = _begin(self._writer, is_durable)
+                for waiting in batch:
+                    _run_one(tx, waiting)
+                crashpoints.reach("commit:run")
+                tx.connection.execute("COMMIT")
+                crashpoints.reach("commit:committed")
+                self._fold_if_huge(self._writer)
+        except (sqlite3.Error, OSError, StoreError) as error:
+            _log.warning("commit failed mountpath=%s error=%r", self._layout.directory, error)
+            fault = translate(error, self._layout.directory)
+            self._roll_back(fault)
+            return fault
+        self._hooks.on_commit(tx.garbage, is_durable)
+        self._ask_for_fold(self._writer)
+        return None
+
+    def _fold_if_huge(self, writer: Writer) -> None:
+        """A WAL starts over only when all of it is folded while nobody writes, which is now. What the mountpath folded
+        beside the commits leaves little to do here.
+
+        A checkpoint that fails must not make a batch look failed that is committed: blobs would be taken away.
+        """
+        try:
+            if writer.log_frames() > _WAL_LIMIT_FRAMES:
+                checkpoint_sync(writer.connection)
+        except (sqlite3.Error, OSError) as error:
+            _log.warning("checkpoint failed mountpath=%s error=%r", self._layout.directory, error)
+
+    def _roll_back(self, fault: StoreError) -> None:
+        if self._writer is None:
+            return
+        try:
+            if self._writer.connection.in_transaction:
+                self._writer.connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._drop_writer()
+        if isinstance(fault, MountpathUnavailable):
+            self._drop_writer()
+
+    def _drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+    def _ask_for_fold(self, writer: Writer) -> None:
+        now = time.monotonic()
+        if now >= self._next_fold:
+            self._next_fold = now + _FOLD_INTERVAL_S
+            if writer.pending_frames() > _WAL_FOLD_FRAMES:
+                self._hooks.on_wal_grown()
+
+
+class FileLock:
+    """Turns among the processes that commit to a mountpath. The kernel queues them and wakes the next at once, where
+    SQLite's busy handler sleeps and polls."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._fd = os.open(layout.write_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _begin(writer: Writer, is_durable: bool) -> Transaction:
+    connection = writer.connection
+    writer.set_durable(is_durable=is_durable)
+    connection.execute("BEGIN IMMEDIATE")
+    (last_stamp,) = connection.execute(
+        "SELECT max(ifnull((SELECT max(id) FROM small), 0),"
+        " ifnull((SELECT max(id) FROM idx.garbage), 0))"
+    ).fetchone()
+    return Transaction(connection, last_stamp)
+
+
+def _run_one(tx: Transaction, waiting: _Waiting) -> None:
+    """Run an operation so that its failure undoes its own changes only. A savepoint costs some 2 µs."""
+    connection = tx.connection
+    garbage_count = len(tx.garbage)
+    waiting.error = None
+    connection.execute("SAVEPOINT operation")
+    try:
+        waiting.value = waiting.operation(tx)
+    except (sqlite3.OperationalError, OSError):
+        raise  # the disk's fault, not the operation's
+    except Exception as error:
+        connection.execute("ROLLBACK TO operation")
+        del tx.garbage[garbage_count:]
+        waiting.error = error
+    connection.execute("RELEASE operation")
+
+
+def _resolve(batch: Sequence[_Waiting]) -> None:
+    """Tell every future, with one wake-up for each event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
+    for waiting in batch:
+        future = waiting.future
+        if isinstance(future, asyncio.Future):
+            by_loop.setdefault(future.get_loop(), []).append(waiting)
+        elif future is not None:
+            _settle(waiting, future)
+        elif waiting.error is not None:
+            _log.warning("background commit failed error=%r", waiting.error)
+    for loop, told in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle_all, told)
+        except RuntimeError:
+            _log.debug("the event loop has gone before its commits")
+
+
+def _settle_all(batch: Sequence[_Waiting]) -> None:
+    for waiting in batch:
+        if waiting.future is not None and not waiting.future.done():
+            _settle(waiting, waiting.future)
+
+
+def _settle(
+    waiting: _Waiting, future: asyncio.Future[Any] | concurrent.futures.Future[Any]
+) -> None:
+    if waiting.error is not None:
+        future.set_exception(waiting.error)
+    else:
+        future.set_result(waiting.value)

@@ -1,0 +1,262 @@
+"""Owns copies of objects: onto themselves without touching data, as clones where nothing new must be computed of the
+bytes, else as a put from the source's reader."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+
+import xxhash
+
+from core.conditions import check_copy_source, check_write
+from core.errors import EntityTooLarge, WriteConflict
+from core.names import ObjectKey, UserId
+from core.types import (
+    MAX_PUT_BYTES,
+    NO_CONDITIONS,
+    Bucket,
+    CannedAcl,
+    Checksum,
+    ChecksumAlgorithm,
+    ChecksumType,
+    Conditions,
+    ExpectedDigest,
+    ObjectAttributes,
+    ObjectInfo,
+)
+from storage import crashpoints
+from storage.commit import Transaction
+from storage.digests import MD5, kept_checksum
+from storage.index import Publication, find_object, replace_object, require_open
+from storage.intake import Intake
+from storage.mountpath import Mountpath
+from storage.mountpaths import Mountpaths
+from storage.objects import Objects
+from storage.publish import Publisher, is_durable
+from storage.reader import FileReader, MemoryReader
+from storage.records import StoredObject
+
+_MAX_ATTEMPTS = 10
+
+
+class ReaderBody:
+    """The bytes that a reader offers, as the body of a write."""
+
+    wanted_checksum = None
+
+    def __init__(self, reader: MemoryReader | FileReader) -> None:
+        self._reader = reader
+        self.size_bytes: int | None = reader.length
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._reader)
+
+    def expected_digests(self) -> Sequence[ExpectedDigest]:
+        return ()
+
+    def expected_algorithms(self) -> Sequence[str]:
+        return ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CopyRequest:
+    """What CopyObject asks for, beside the names."""
+
+    source_version_id: str | None = None
+    source_conditions: Conditions = NO_CONDITIONS
+    conditions: Conditions = NO_CONDITIONS
+    attributes: ObjectAttributes | None = None
+    owner_id: UserId | None = None
+    checksum_algorithm: ChecksumAlgorithm | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a copy keeps of its source's digests, and what must be computed from the bytes."""
+
+    needs_md5: bool
+    kept: Checksum | None
+    computed: ChecksumAlgorithm | None
+
+    @property
+    def needs_bytes(self) -> bool:
+        return self.needs_md5 or self.computed is not None
+
+
+class _SourceReplaced(Exception):
+    """Somebody wrote to the object whose attributes were to be replaced."""
+
+
+class Copier:
+    """Copies between and within the mountpaths of a node."""
+
+    def __init__(
+        self, mountpaths: Mountpaths, objects: Objects, intake: Intake, publisher: Publisher
+    ) -> None:
+        self._mountpaths = mountpaths
+        self._objects = objects
+        self._intake = intake
+        self._publisher = publisher
+
+    async def copy(
+        self,
+        source: tuple[Bucket, ObjectKey],
+        target: tuple[Bucket, ObjectKey],
+        request: CopyRequest,
+    ) -> ObjectInfo:
+        """See ObjectStore.copy. A caller that is cancelled does not stop it."""
+        return await self._publisher.shield(self._copy(source, target, request))
+
+    async def _copy(
+        self,
+        source: tuple[Bucket, ObjectKey],
+        target: tuple[Bucket, ObjectKey],
+        request: CopyRequest,
+    ) -> ObjectInfo:
+        is_same = source[0].bucket_id == target[0].bucket_id and source[1] == target[1]
+        for _ in range(_MAX_ATTEMPTS):
+            reader, stored = await self._open_source(source, request)
+            try:
+                if is_same:
+                    return await self._replace_attributes(target, reader, stored, request)
+                return await self._copy_bytes(target, reader, stored, request)
+            except _SourceReplaced:
+                continue
+            finally:
+                await reader.close()
+        raise WriteConflict(key=target[1])
+
+    async def _open_source(
+        self, source: tuple[Bucket, ObjectKey], request: CopyRequest
+    ) -> tuple[MemoryReader | FileReader, StoredObject]:
+        def choose(info: ObjectInfo) -> tuple[int, int]:
+            check_copy_source(info, request.source_conditions)
+            if info.size_bytes > MAX_PUT_BYTES:
+                raise EntityTooLarge(size_bytes=info.size_bytes, max_bytes=MAX_PUT_BYTES)
+            return 0, info.size_bytes
+
+        return await self._objects.open_stored(*source, request.source_version_id, choose)
+
+    def _new_info(
+        self, key: ObjectKey, old: ObjectInfo, plan: _Plan, request: CopyRequest
+    ) -> ObjectInfo:
+        """But for the digests that are still to be computed."""
+        attributes = request.attributes
+        if attributes is None:
+            owner_id = old.attributes.owner_id if request.owner_id is None else request.owner_id
+            attributes = dataclasses.replace(
+                old.attributes, owner_id=owner_id, acl=CannedAcl.PRIVATE
+            )
+        now_ns = self._mountpaths.clock.now_ns()
+        return ObjectInfo(key, old.size_bytes, old.etag, now_ns, attributes, plan.kept)
+
+    # --- onto another key ---
+
+    async def _copy_bytes(
+        self,
+        target: tuple[Bucket, ObjectKey],
+        reader: MemoryReader | FileReader,
+        stored: StoredObject,
+        request: CopyRequest,
+    ) -> ObjectInfo:
+        bucket, key = target
+        mountpath = self._mountpaths.owner(bucket, key)
+        plan = _plan(stored.info, request)
+        info = self._new_info(key, stored.info, plan, request)
+        if isinstance(reader, FileReader):
+            if len(stored.segments) == 1 and not plan.needs_bytes:
+                return await self._clone(mountpath, bucket, info, (reader, stored), request)
+            reader.verify()
+        received = await self._intake.receive(mountpath, ReaderBody(reader), plan.computed)
+        info = dataclasses.replace(
+            info, etag=received.etag, checksum=plan.kept or received.checksum
+        )
+        if received.blob is not None:
+            made = (info, received.blob, received.data_checksum)
+            return await self._publisher.publish_blob(
+                mountpath, bucket, made, request.conditions, "copy"
+            )
+        publication = Publication(info, received.data, received.data_checksum)
+        return await self._publisher.publish_inline(
+            mountpath, bucket, publication, request.conditions
+        )
+
+    async def _clone(
+        self,
+        mountpath: Mountpath,
+        bucket: Bucket,
+        info: ObjectInfo,
+        source: tuple[FileReader, StoredObject],
+        request: CopyRequest,
+    ) -> ObjectInfo:
+        reader, stored = source
+        await mountpath.require_room(info.size_bytes)
+        mountpath.opened().capacity.took(info.size_bytes, is_blob=True)
+        blob = mountpath.opened().new_blob()
+        try:
+            await mountpath.run(lambda: blob.clone(reader.held_fd, info.size_bytes))
+        except BaseException:
+            await mountpath.run(blob.abandon)
+            raise
+        made = (info, blob, stored.segments[0].checksum)
+        return await self._publisher.publish_blob(
+            mountpath, bucket, made, request.conditions, "copy"
+        )
+
+    # --- onto itself ---
+
+    async def _replace_attributes(
+        self,
+        target: tuple[Bucket, ObjectKey],
+        reader: MemoryReader | FileReader,
+        stored: StoredObject,
+        request: CopyRequest,
+    ) -> ObjectInfo:
+        bucket, key = target
+        plan = _plan(stored.info, request)
+        info = self._new_info(key, stored.info, plan, request)
+        if plan.needs_bytes:
+            info = await self._digested(info, reader, plan)
+        if reader.data is not None:
+            checksum = xxhash.xxh3_64_intdigest(reader.data)
+            publication = Publication(info, reader.data, checksum)
+        else:
+            publication = Publication(info, segments=tuple(stored.segments))
+
+        def run(tx: Transaction) -> None:
+            require_open(tx, bucket)
+            current = find_object(tx.connection, bucket.bucket_id, key)
+            if current is None or current.stamp != stored.stamp:
+                raise _SourceReplaced
+            check_write(current.info, key, request.conditions)
+            replace_object(tx, bucket, publication, current)
+            crashpoints.reach("attributes:named")
+
+        mountpath = self._mountpaths.owner(bucket, key)
+        await mountpath.commit(run, is_durable=is_durable(bucket))
+        crashpoints.reach("attributes:committed")
+        return info
+
+    async def _digested(
+        self, info: ObjectInfo, reader: MemoryReader | FileReader, plan: _Plan
+    ) -> ObjectInfo:
+        """With the digests that the plan wants, from the bytes."""
+        if isinstance(reader, FileReader):
+            reader.verify()
+        digests = await self._intake.digest(ReaderBody(reader), plan.computed)
+        checksum = plan.kept or kept_checksum(digests, plan.computed)
+        return dataclasses.replace(info, etag=digests[MD5].hex(), checksum=checksum)
+
+
+def _plan(source: ObjectInfo, request: CopyRequest) -> _Plan:
+    """S3 gives a copy the checksum asked for, else the source's kind of it, always of the whole; and the ETag of an
+    object put whole, even where the source was made of parts."""
+    algorithm = request.checksum_algorithm
+    if algorithm is None and source.checksum is not None:
+        algorithm = source.checksum.algorithm
+    kept = source.checksum
+    if kept is not None and (
+        kept.algorithm is not algorithm or kept.type is not ChecksumType.FULL_OBJECT
+    ):
+        kept = None
+    return _Plan(bool(source.parts), kept, None if kept is not None else algorithm)

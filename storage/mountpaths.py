@@ -1,0 +1,65 @@
+"""Owns the set of a node's mountpaths and what they share: placement, the clock, and the threads for computing."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from core.names import ObjectKey
+from core.protocols import Clock, Placement
+from core.types import Bucket
+from storage.layout import MountpathSpec
+from storage.mountpath import Mountpath
+from storage.options import StorageOptions
+
+T = TypeVar("T")
+
+
+class Mountpaths:
+    """All mountpaths of the store's set, present or not. Placement is over the whole set, so an absent disk misplaces
+    nothing."""
+
+    def __init__(
+        self,
+        specs: Sequence[MountpathSpec],
+        placement: Placement,
+        clock: Clock,
+        options: StorageOptions,
+    ) -> None:
+        self.all = [Mountpath(spec, options) for spec in specs]
+        self.clock = clock
+        self.options = options
+        self.cpu = concurrent.futures.ThreadPoolExecutor(
+            max(2, os.cpu_count() or 1), thread_name_prefix="digest"
+        )
+        # One thread, so that one connection has the large cache: listings are bound by the interpreter's lock anyway.
+        self._scans = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="scan")
+        self._placement = placement
+        self._only = self.all[0] if len(self.all) == 1 else None
+
+    def owner(self, bucket: Bucket, key: ObjectKey) -> Mountpath:
+        """The mountpath that an object lives on."""
+        if self._only is not None:
+            return self._only
+        return self.all[self._placement.mountpath_index(bucket.bucket_id, key.encode())]
+
+    async def read_all(self, query: Callable[[list[sqlite3.Connection]], T]) -> T:
+        """Run a query over the indexes of all mountpaths, in the thread for scans. Raises MountpathUnavailable."""
+        opened = [mountpath.opened() for mountpath in self.all]
+        return await self.all[0].run(
+            lambda: query([each.scan_connection() for each in opened]), self._scans
+        )
+
+    async def open(self) -> None:
+        """Open all, side by side. What cannot be opened says so when it is used."""
+        await asyncio.gather(*(mountpath.run(mountpath.open_sync) for mountpath in self.all))
+
+    async def close(self) -> None:
+        """Commit what waits and give everything back."""
+        await asyncio.to_thread(self._scans.shutdown)  # before the connections that it uses
+        await asyncio.gather(*(asyncio.to_thread(each.close_sync) for each in self.all))
+        self.cpu.shutdown()

@@ -1,0 +1,262 @@
+"""Owns the operations on multipart uploads.
+
+A part's way is a plain object's (storage.objects), but what names it is its upload. Completing writes a manifest of
+the parts' blobs and no data: the parts become the object's chunks as they lie.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from core.checksums import upload_checksum_type
+from core.completion import CompletionRequest, upload_id_of
+from core.conditions import check_copy_source
+from core.names import ObjectKey, UploadId
+from core.protocols import BodyStream
+from core.ranges import resolve_source_range
+from core.types import (
+    NO_CONDITIONS,
+    Bucket,
+    ByteRange,
+    Checksum,
+    ChecksumAlgorithm,
+    ChecksumType,
+    CompletedPart,
+    Conditions,
+    ObjectAttributes,
+    ObjectInfo,
+    PartListPage,
+    Upload,
+    UploadedPart,
+    User,
+)
+from storage import crashpoints, uploads
+from storage.commit import Transaction
+from storage.copying import ReaderBody
+from storage.intake import Intake, Received
+from storage.mountpath import Mountpath
+from storage.mountpaths import Mountpaths
+from storage.objects import Objects
+from storage.publish import BlobCommit, Publisher, is_durable
+from storage.reader import FileReader
+from storage.records import FileSegment
+from storage.upload_records import StoredPart, decode_part
+from storage.uploads import Completion, Plan, UploadName
+
+T = TypeVar("T")
+
+_ID_RANDOM_BYTES = 12
+
+
+class Multipart:
+    """Uploads on a node's mountpaths; an upload and its parts live on the mountpath of the object they are to be."""
+
+    def __init__(
+        self, mountpaths: Mountpaths, intake: Intake, publisher: Publisher, objects: Objects
+    ) -> None:
+        self._mountpaths = mountpaths
+        self._intake = intake
+        self._publisher = publisher
+        self._objects = objects
+
+    async def create_upload(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        attributes: ObjectAttributes,
+        initiator: User,
+        checksum_algorithm: ChecksumAlgorithm | None = None,
+        checksum_type: ChecksumType | None = None,
+    ) -> Upload:
+        created_ns = self._mountpaths.clock.now_ns()
+        upload = Upload(
+            upload_id_of(created_ns, os.urandom(_ID_RANDOM_BYTES)),
+            key,
+            created_ns,
+            attributes,
+            initiator,
+            checksum_algorithm,
+            upload_checksum_type(checksum_algorithm, checksum_type),
+        )
+        await self._mountpaths.owner(bucket, key).commit(
+            lambda tx: uploads.add_upload(tx, bucket, upload), is_durable=is_durable(bucket)
+        )
+        crashpoints.reach("upload:created")
+        return upload
+
+    async def get_upload(self, bucket: Bucket, key: ObjectKey, upload_id: UploadId) -> Upload:
+        name = UploadName(bucket, key, upload_id)
+        mountpath = self._mountpaths.owner(bucket, key)
+        stored = await _read(mountpath, lambda index: uploads.require_upload(index, name))
+        return stored.upload
+
+    # --- parts ---
+
+    async def upload_part(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        upload_id: UploadId,
+        part_number: int,
+        body: BodyStream,
+    ) -> UploadedPart:
+        upload = await self.get_upload(bucket, key, upload_id)
+        mountpath = self._mountpaths.owner(bucket, key)
+        wanted = upload.checksum_algorithm or body.wanted_checksum
+        received = await self._intake.receive(mountpath, body, wanted)
+        return await self._keep_part(UploadName(bucket, key, upload_id), part_number, received)
+
+    async def upload_part_copy(  # noqa: PLR0913  # the protocol's signature
+        self,
+        source_bucket: Bucket,
+        source_key: ObjectKey,
+        bucket: Bucket,
+        key: ObjectKey,
+        upload_id: UploadId,
+        part_number: int,
+        *,
+        source_version_id: str | None = None,
+        source_range: ByteRange | None = None,
+        source_conditions: Conditions = NO_CONDITIONS,
+    ) -> UploadedPart:
+        def choose(info: ObjectInfo) -> tuple[int, int]:
+            check_copy_source(info, source_conditions)
+            return resolve_source_range(info, source_range)
+
+        upload = await self.get_upload(bucket, key, upload_id)
+        reader, _ = await self._objects.open_stored(
+            source_bucket, source_key, source_version_id, choose
+        )
+        try:
+            if isinstance(reader, FileReader) and reader.length == reader.info.size_bytes:
+                reader.verify()
+            received = await self._intake.receive(
+                self._mountpaths.owner(bucket, key), ReaderBody(reader), upload.checksum_algorithm
+            )
+        finally:
+            await reader.close()
+        return await self._keep_part(UploadName(bucket, key, upload_id), part_number, received)
+
+    async def _keep_part(
+        self, name: UploadName, part_number: int, received: Received
+    ) -> UploadedPart:
+        part = UploadedPart(
+            part_number,
+            received.size_bytes,
+            received.etag,
+            self._mountpaths.clock.now_ns(),
+            received.checksum,
+        )
+        if received.blob is not None:
+            await self._keep_blob(name, part, received)
+        else:
+            await self._keep_inline(name, part, received)
+        return part
+
+    async def _keep_blob(self, name: UploadName, part: UploadedPart, received: Received) -> None:
+        blob = received.blob
+        assert blob is not None
+        mountpath = self._mountpaths.owner(name.bucket, name.key)
+        segment = FileSegment(blob.blob_id, part.size_bytes, received.data_checksum)
+        stored = StoredPart(name.upload_id, part, segment, mountpath.opened().next_stamp())
+        description = uploads.describe_part(name, stored)
+        await self._publisher.commit_blob(
+            mountpath,
+            BlobCommit(blob, description, is_durable(name.bucket), "part"),
+            lambda tx: uploads.add_part(tx, name, stored),
+        )
+
+    async def _keep_inline(self, name: UploadName, part: UploadedPart, received: Received) -> None:
+        data = received.data
+        assert data is not None
+
+        def run(tx: Transaction) -> None:
+            uploads.add_inline_part(tx, name, part, data, received.data_checksum)
+            crashpoints.reach("part:small-written")
+
+        mountpath = self._mountpaths.owner(name.bucket, name.key)
+        await mountpath.commit(run, is_durable=is_durable(name.bucket))
+        crashpoints.reach("part:small-committed")
+
+    async def list_parts(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        upload_id: UploadId,
+        *,
+        after: int = 0,
+        limit: int = 1000,
+    ) -> PartListPage:
+        name = UploadName(bucket, key, upload_id)
+
+        def query(index: sqlite3.Connection) -> PartListPage:
+            stored = uploads.require_upload(index, name)
+            rows = uploads.part_rows(index, upload_id, after=after, limit=limit + 1)
+            parts = [decode_part(record).part for _, record in rows[:limit]]
+            is_truncated = 0 < limit < len(rows)
+            marker = parts[-1].part_number if is_truncated else 0
+            return PartListPage(stored.upload, parts, is_truncated, marker)
+
+        return await self._mountpaths.owner(bucket, key).read(query)
+
+    # --- the end ---
+
+    async def complete_upload(  # noqa: PLR0913  # the protocol's signature
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        upload_id: UploadId,
+        parts: Sequence[CompletedPart],
+        *,
+        conditions: Conditions = NO_CONDITIONS,
+        expected_checksum: Checksum | None = None,
+        expected_size_bytes: int | None = None,
+    ) -> ObjectInfo:
+        name = UploadName(bucket, key, upload_id)
+        request = CompletionRequest(parts, expected_checksum, expected_size_bytes)
+        min_part_bytes = self._mountpaths.options.min_part_bytes
+        mountpath = self._mountpaths.owner(bucket, key)
+
+        def prepare(index: sqlite3.Connection) -> Plan | ObjectInfo:
+            stored = uploads.find_upload(index, name)
+            if stored is None:
+                return uploads.repeat_completion(index, name, request)
+            rows = uploads.part_rows(index, upload_id)
+            return uploads.plan_completion(stored, rows, request, min_part_bytes)
+
+        plan = await mountpath.read(prepare)
+        if isinstance(plan, ObjectInfo):
+            return plan
+        now_ns = self._mountpaths.clock.now_ns()
+        completion = Completion(name, request, conditions, plan, min_part_bytes, now_ns)
+
+        def run(tx: Transaction) -> ObjectInfo:
+            info = uploads.complete_upload(tx, completion)
+            crashpoints.reach("complete:published")
+            return info
+
+        info = await mountpath.commit(run, is_durable=is_durable(bucket))
+        crashpoints.reach("complete:committed")
+        return info
+
+    async def abort_upload(self, bucket: Bucket, key: ObjectKey, upload_id: UploadId) -> None:
+        name = UploadName(bucket, key, upload_id)
+
+        def run(tx: Transaction) -> None:
+            uploads.abort_upload(tx, name)
+            crashpoints.reach("abort:unnamed")
+
+        mountpath = self._mountpaths.owner(bucket, key)
+        await mountpath.commit(run, is_durable=is_durable(bucket), frees=True)
+        crashpoints.reach("abort:committed")
+
+
+async def _read(mountpath: Mountpath, query: Callable[[sqlite3.Connection], T]) -> T:
+    """A point read: on the loop while memory answers, else in a thread."""
+    if mountpath.is_fast:
+        return mountpath.read_inline(query)
+    return await mountpath.read(query)

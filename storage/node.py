@@ -1,0 +1,136 @@
+"""Owns LocalNode: the StorageNode over this machine's mountpaths, put together from the parts that do the work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from core.names import ObjectKey, UserId
+from core.protocols import Clock, Placement
+from core.types import (
+    NO_CONDITIONS,
+    Bucket,
+    ChecksumAlgorithm,
+    Conditions,
+    ListPage,
+    ListQuery,
+    ObjectAttributes,
+    ObjectInfo,
+    Upload,
+    UploadListPage,
+    UploadListQuery,
+)
+from storage.buckets import Buckets
+from storage.copying import Copier, CopyRequest
+from storage.intake import Intake
+from storage.layout import MountpathSpec
+from storage.listing import is_empty_sync, list_objects_sync, list_uploads_sync
+from storage.mountpaths import Mountpaths
+from storage.multipart import Multipart
+from storage.objects import Objects
+from storage.options import StorageOptions
+from storage.publish import Publisher
+from storage.records import decode_listed
+from storage.upload_records import decode_upload
+
+
+class LocalNode:
+    """A target in this process. Open it in the event loop that is to use it, and close it there."""
+
+    def __init__(
+        self,
+        specs: Sequence[MountpathSpec],
+        placement: Placement,
+        clock: Clock,
+        options: StorageOptions,
+    ) -> None:
+        self.mountpaths = Mountpaths(specs, placement, clock, options)
+        self._publisher = Publisher()
+        intake = Intake(self.mountpaths.cpu)
+        objects = Objects(self.mountpaths, intake, self._publisher)
+        multipart = Multipart(self.mountpaths, intake, self._publisher, objects)
+        buckets = Buckets(self.mountpaths)
+        self._copier = Copier(self.mountpaths, objects, intake, self._publisher)
+        self._buckets = buckets
+        # Bound methods, not wrappers: these are the hot ones, and the parts fulfil the protocol themselves.
+        self.head = objects.head
+        self.get = objects.get
+        self.put = objects.put
+        self.delete = objects.delete
+        self.delete_many = objects.delete_many
+        self.create_upload = multipart.create_upload
+        self.get_upload = multipart.get_upload
+        self.upload_part = multipart.upload_part
+        self.upload_part_copy = multipart.upload_part_copy
+        self.list_parts = multipart.list_parts
+        self.complete_upload = multipart.complete_upload
+        self.abort_upload = multipart.abort_upload
+        self.close_bucket = buckets.close
+        self.reopen_bucket = buckets.reopen
+
+    async def open(self) -> None:
+        """Open the mountpaths that are there."""
+        await self.mountpaths.open()
+
+    async def close(self) -> None:
+        """Let what is being published come to its end, and give everything back."""
+        await self._publisher.drain()
+        await self.mountpaths.close()
+
+    async def copy(  # noqa: PLR0913  # the protocol's signature
+        self,
+        source_bucket: Bucket,
+        source_key: ObjectKey,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        source_version_id: str | None = None,
+        source_conditions: Conditions = NO_CONDITIONS,
+        conditions: Conditions = NO_CONDITIONS,
+        attributes: ObjectAttributes | None = None,
+        owner_id: UserId | None = None,
+        checksum_algorithm: ChecksumAlgorithm | None = None,
+    ) -> ObjectInfo:
+        request = CopyRequest(
+            source_version_id,
+            source_conditions,
+            conditions,
+            attributes,
+            owner_id,
+            checksum_algorithm,
+        )
+        return await self._copier.copy((source_bucket, source_key), (bucket, key), request)
+
+    async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
+        return await self.mountpaths.read_all(
+            lambda connections: list_objects_sync(
+                connections, bucket.bucket_id, query, decode_listed
+            )
+        )
+
+    async def list_uploads(self, bucket: Bucket, query: UploadListQuery) -> UploadListPage:
+        def decode(key: bytes, record: bytes) -> Upload:
+            return decode_upload(record, key).upload
+
+        return await self.mountpaths.read_all(
+            lambda connections: list_uploads_sync(connections, bucket.bucket_id, query, decode)
+        )
+
+    async def is_empty(self, bucket: Bucket) -> bool:
+        return await self.mountpaths.read_all(
+            lambda connections: is_empty_sync(connections, bucket.bucket_id)
+        )
+
+    async def drop_bucket(self, bucket: Bucket) -> None:
+        """Only uploads in progress can be left in a closed bucket."""
+        await self.forget_bucket(bucket.bucket_id)
+
+    async def forget_bucket(self, bucket_id: int) -> None:
+        """`drop_bucket`, for a bucket of which nothing but the id is known any more."""
+        await self._buckets.drop(bucket_id)
+
+    async def closed_buckets(self) -> Mapping[int, int]:
+        """Bucket id → when it was closed, ns since the epoch, of all that are closed and not dropped."""
+        return await self._buckets.closed()
+
+    async def health(self) -> Mapping[str, str]:
+        return await self._buckets.health()

@@ -1,0 +1,234 @@
+"""Owns the operations on plain objects: head, get, put, delete.
+
+A put's way: the body comes in (storage.intake), a large one's blob gets its trailer and is synced, then one
+transaction checks the conditions and names it (storage.publish, storage.index).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Sequence
+
+from core.conditions import check_read
+from core.errors import NoSuchKey, NoSuchVersion, StoreError
+from core.names import ObjectKey
+from core.protocols import BodyStream, ObjectReader
+from core.ranges import resolve_range
+from core.types import (
+    NO_CONDITIONS,
+    NULL_VERSION,
+    Bucket,
+    ByteRange,
+    Conditions,
+    DeleteItem,
+    DeleteResult,
+    ObjectAttributes,
+    ObjectInfo,
+)
+from storage import crashpoints
+from storage.commit import Transaction
+from storage.index import Publication, remove_object
+from storage.intake import Intake
+from storage.manifests import Manifests, NotKept
+from storage.mountpath import Mountpath
+from storage.mountpaths import Mountpaths
+from storage.publish import Publisher, is_durable
+from storage.reader import BlobGone, FileReader, Found, MemoryReader, log_corrupt, lookup
+from storage.records import StoredObject
+
+_MAX_ATTEMPTS = 10
+
+
+class Objects:
+    """Plain objects on a node's mountpaths."""
+
+    def __init__(self, mountpaths: Mountpaths, intake: Intake, publisher: Publisher) -> None:
+        self._mountpaths = mountpaths
+        self._intake = intake
+        self._publisher = publisher
+        self._manifests = Manifests()
+
+    # --- reading ---
+
+    async def find(
+        self, bucket: Bucket, key: ObjectKey, version_id: str | None, *, with_data: bool = True
+    ) -> Found:
+        """Look an object up, on the loop if memory will answer. Raises NoSuchKey, NoSuchVersion."""
+        if version_id is not None and version_id != NULL_VERSION:
+            raise NoSuchVersion(key=key, version_id=version_id)
+        mountpath = self._mountpaths.owner(bucket, key)
+        found = await self._look_up(mountpath, bucket.bucket_id, key, with_data)
+        if found is not None:
+            return found
+        if version_id is not None:
+            raise NoSuchVersion(key=key, version_id=version_id)
+        raise NoSuchKey(key=key)
+
+    async def _look_up(
+        self, mountpath: Mountpath, bucket_id: int, key: ObjectKey, with_data: bool
+    ) -> Found | None:
+        query = functools.partial(lookup, bucket_id=bucket_id, key=key, with_data=with_data)
+        uuid = mountpath.spec.uuid
+        if mountpath.is_fast:
+            try:
+                return mountpath.read_inline(
+                    functools.partial(query, load=functools.partial(self._manifests.recall, uuid))
+                )
+            except NotKept:
+                pass
+        return await mountpath.read(
+            functools.partial(query, load=functools.partial(self._manifests.load, uuid))
+        )
+
+    async def head(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        version_id: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> ObjectInfo:
+        found = await self.find(bucket, key, version_id, with_data=False)
+        check_read(found.stored.info, conditions)
+        return found.stored.info
+
+    async def get(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        version_id: str | None = None,
+        byte_range: ByteRange | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> ObjectReader:
+        def choose(info: ObjectInfo) -> tuple[int, int]:
+            check_read(info, conditions)
+            return resolve_range(info, byte_range)
+
+        return await self.open(bucket, key, version_id, choose)
+
+    async def open(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        version_id: str | None,
+        choose: Callable[[ObjectInfo], tuple[int, int]],
+    ) -> MemoryReader | FileReader:
+        """Open the run (first, length) that `choose` names of the object it is shown; it may refuse by raising."""
+        reader, _ = await self.open_stored(bucket, key, version_id, choose)
+        return reader
+
+    async def open_stored(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        version_id: str | None,
+        choose: Callable[[ObjectInfo], tuple[int, int]],
+    ) -> tuple[MemoryReader | FileReader, StoredObject]:
+        """`open`, with the record."""
+        gone_stamp = 0
+        for _ in range(_MAX_ATTEMPTS):
+            found = await self.find(bucket, key, version_id)
+            stored = found.stored
+            first, length = choose(stored.info)
+            if found.data is not None:
+                return MemoryReader(stored.info, found.data, first, length), stored
+            mountpath = self._mountpaths.owner(bucket, key)
+            if stored.stamp == gone_stamp:
+                # Gone with the disk, or alone?
+                await mountpath.run(mountpath.watch_sync)
+                mountpath.opened()
+                raise log_corrupt("blob missing", key)
+            try:
+                return await FileReader.open(mountpath, stored, first, length), stored
+            except BlobGone:
+                gone_stamp = stored.stamp
+        raise log_corrupt("object that never stays", key)
+
+    # --- writing ---
+
+    async def put(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        body: BodyStream,
+        *,
+        attributes: ObjectAttributes,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> ObjectInfo:
+        mountpath = self._mountpaths.owner(bucket, key)
+        received = await self._intake.receive(mountpath, body, body.wanted_checksum)
+        info = ObjectInfo(
+            key,
+            received.size_bytes,
+            received.etag,
+            self._mountpaths.clock.now_ns(),
+            attributes,
+            received.checksum,
+        )
+        if received.blob is not None:
+            made = (info, received.blob, received.data_checksum)
+            return await self._publisher.publish_blob(mountpath, bucket, made, conditions)
+        publication = Publication(info, received.data, received.data_checksum)
+        return await self._publisher.publish_inline(mountpath, bucket, publication, conditions)
+
+    async def delete(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        version_id: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> DeleteResult:
+        item = DeleteItem(key, version_id, conditions)
+        (outcome,) = await self._delete_on(self._mountpaths.owner(bucket, key), bucket, [item])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def delete_many(
+        self, bucket: Bucket, items: Sequence[DeleteItem]
+    ) -> Sequence[DeleteResult | Exception]:
+        places: dict[Mountpath, list[int]] = {}
+        for place, item in enumerate(items):
+            places.setdefault(self._mountpaths.owner(bucket, item.key), []).append(place)
+        outcomes: list[DeleteResult | Exception] = [StoreError()] * len(items)
+
+        async def delete_share(mountpath: Mountpath, share: list[int]) -> None:
+            wanted = [items[place] for place in share]
+            try:
+                results = await self._delete_on(mountpath, bucket, wanted)
+            except StoreError as error:
+                results = [error] * len(share)
+            for place, result in zip(share, results, strict=True):
+                outcomes[place] = result
+
+        async with asyncio.TaskGroup() as group:
+            for mountpath, share in places.items():
+                group.create_task(delete_share(mountpath, share))
+        return outcomes
+
+    async def _delete_on(
+        self, mountpath: Mountpath, bucket: Bucket, items: Sequence[DeleteItem]
+    ) -> list[DeleteResult | Exception]:
+        """Delete on one mountpath, all in one transaction; one item's failure is its own outcome."""
+
+        def run(tx: Transaction) -> list[DeleteResult | Exception]:
+            outcomes = [_delete_one(tx, bucket, item) for item in items]
+            crashpoints.reach("delete:unnamed")
+            return outcomes
+
+        outcomes = await mountpath.commit(run, is_durable=is_durable(bucket), frees=True)
+        crashpoints.reach("delete:committed")
+        return outcomes
+
+
+def _delete_one(tx: Transaction, bucket: Bucket, item: DeleteItem) -> DeleteResult | Exception:
+    try:
+        if item.version_id in (None, NULL_VERSION):
+            remove_object(tx, bucket, item.key, item.conditions)
+        return DeleteResult(item.key, item.version_id)
+    except StoreError as error:
+        # Raised before anything was written, so the others of the transaction are not touched.
+        return error

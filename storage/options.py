@@ -1,0 +1,24 @@
+"""Owns what can be set about a storage node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.types import MIN_PART_BYTES
+
+SMALL_LIMIT_BYTES = 64 * 1024
+"""Up to here the bytes of an object go into small.db with its record: one fsync for both, and no open file to read
+them. See docs/performance.md for where a file of its own becomes cheaper."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageOptions:
+    """Of every mountpath of a node. `capacity_bytes` None: as much as the disk has. `verify_rate`: the share of whole
+    reads from files whose checksum is verified. `min_part_bytes` is S3's rule; tests may lower it."""
+
+    small_limit_bytes: int = SMALL_LIMIT_BYTES
+    verify_rate: float = 0.0
+    free_space_reserve_bytes: int = 256 * 1024**2
+    capacity_bytes: int | None = None
+    threads: int = 4
+    min_part_bytes: int = MIN_PART_BYTES

@@ -1,0 +1,132 @@
+"""Owns the order of a publication: blob whole and synced, then the transaction that names it, then the answer.
+
+Once the bytes are here, a caller that is cancelled no longer stops it: the object is published or its blob removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from core.errors import MountpathUnavailable
+from core.types import Bucket, Conditions, ObjectInfo
+from storage import crashpoints
+from storage.blobs import BlobWriter
+from storage.commit import Operation, Transaction
+from storage.index import Publication, publish_object
+from storage.mountpath import Mountpath
+from storage.records import (
+    OBJECT,
+    Description,
+    FileSegment,
+    StoredObject,
+    encode_description,
+    encode_record,
+)
+
+T = TypeVar("T")
+
+_RELAXED = "relaxed"
+
+
+def is_durable(bucket: Bucket) -> bool:
+    """Whether the bucket's writes are synced before they are acknowledged."""
+    return bucket.props.durability != _RELAXED
+
+
+@dataclass(frozen=True, slots=True)
+class BlobCommit:
+    """A blob with all its data, the description its trailer gets, and the crash points on its way."""
+
+    blob: BlobWriter
+    description: bytes
+    is_durable: bool
+    point: str
+
+
+class Publisher:
+    """Publishes for the callers of one event loop."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def shield(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run to the end whatever happens to the caller."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def drain(self) -> None:
+        """Wait for what goes on behind cancelled callers."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def publish_inline(
+        self, mountpath: Mountpath, bucket: Bucket, publication: Publication, conditions: Conditions
+    ) -> ObjectInfo:
+        """Publish an object whose bytes go into its small row: one transaction does it all."""
+
+        def run(tx: Transaction) -> None:
+            publish_object(tx, bucket, publication, conditions)
+            crashpoints.reach("put:small-written")
+
+        await mountpath.commit(run, is_durable=is_durable(bucket))
+        crashpoints.reach("put:small-committed")
+        return publication.info
+
+    async def publish_blob(
+        self,
+        mountpath: Mountpath,
+        bucket: Bucket,
+        made: tuple[ObjectInfo, BlobWriter, int],
+        conditions: Conditions,
+        point: str = "put",
+    ) -> ObjectInfo:
+        """Publish a plain object (its info, blob and xxh3_64), or remove the blob."""
+        info, blob, checksum = made
+        stamp = mountpath.opened().next_stamp()
+        segments = (FileSegment(blob.blob_id, info.size_bytes, checksum),)
+        record = encode_record(StoredObject(info, stamp, segments))
+        description = Description(OBJECT, bucket.bucket_id, info.key.encode(), record)
+        publication = Publication(info, segments=segments, stamp=stamp)
+        commit = BlobCommit(blob, encode_description(description), is_durable(bucket), point)
+        await self.commit_blob(
+            mountpath, commit, lambda tx: publish_object(tx, bucket, publication, conditions)
+        )
+        return info
+
+    async def commit_blob(
+        self, mountpath: Mountpath, commit: BlobCommit, operation: Operation[T]
+    ) -> T:
+        """Finish a blob and run the operation that names it; if that fails, the blob is removed."""
+        return await self.shield(_commit_blob(mountpath, commit, operation))
+
+
+async def _commit_blob(mountpath: Mountpath, commit: BlobCommit, operation: Operation[T]) -> T:
+    blob, point = commit.blob, commit.point
+
+    def finish() -> None:
+        crashpoints.reach(f"{point}:blob-written")
+        blob.finish(commit.description, is_durable=commit.is_durable)
+        crashpoints.reach(f"{point}:blob-synced")
+
+    def run(tx: Transaction) -> T:
+        value = operation(tx)
+        crashpoints.reach(f"{point}:named")
+        return value
+
+    try:
+        await mountpath.run(finish)
+        value = await mountpath.commit(run, is_durable=commit.is_durable)
+    except MountpathUnavailable:
+        # Whether the disk took the commit is unknown; the space cleanup will see.
+        blob.close()
+        raise
+    except BaseException:
+        await mountpath.run(blob.abandon)
+        raise
+    crashpoints.reach(f"{point}:committed")
+    return value

@@ -1,0 +1,233 @@
+"""Owns the making of a lost index anew, from what small rows and blobs say of themselves. Blocking; nothing else may
+run on the store meanwhile.
+
+Of several descriptions of one key the newest stamp wins. What comes back beyond what was acknowledged: objects whose
+delete was acknowledged but whose bytes were not yet removed, and writes that had become durable unacknowledged.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.errors import Conflict, Corrupt
+from core.names import ObjectKey
+from storage.blobs import read_trailer_sync
+from storage.commit import FileLock
+from storage.database import open_rebuild_sync
+from storage.doctor import Finding
+from storage.faults import translate
+from storage.index import load_whole, put_row
+from storage.layout import (
+    Layout,
+    MountpathSpec,
+    check_identity_sync,
+    live_workers_sync,
+    sync_directory,
+)
+from storage.names import objects
+from storage.records import (
+    OBJECT,
+    Description,
+    FileSegment,
+    InlineSegment,
+    Segment,
+    decode_description,
+    decode_record,
+)
+from storage.schema import INDEX_TABLES, VERSION
+from storage.upload_records import PART, UPLOAD
+from storage.uploads import drop_restored_parts, restore_part, restore_upload
+
+_CHUNK = 500
+
+
+@dataclass(slots=True)
+class RebuildReport:
+    """What a rebuild read and made. `unfinished_blobs` were never published and stay for the space cleanup."""
+
+    small_rows: int = 0
+    blobs: int = 0
+    unfinished_blobs: int = 0
+    objects: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+
+Progress = Callable[[RebuildReport], None]
+
+
+def rebuild_index_sync(
+    specs: Sequence[MountpathSpec],
+    *,
+    bucket_ids: Collection[int] | None = None,
+    progress: Progress = lambda report: None,
+) -> RebuildReport:
+    """Make the index of every mountpath that is there anew. `bucket_ids`: the buckets that exist; what belongs to
+    others is left out. Raises Conflict while a server runs on the store, MountpathUnavailable, Corrupt.
+    """
+    report = RebuildReport()
+    layouts = [Layout(check_identity_sync(spec)) for spec in specs]
+    for layout in layouts:
+        try:
+            if live_workers_sync(layout):
+                raise Conflict(
+                    what="a server is running on this store", where=str(layout.directory)
+                )
+            with FileLock(layout):
+                _Rebuild(layout, report, bucket_ids, progress).run()
+        except (OSError, sqlite3.Error) as error:
+            raise translate(error, layout.directory) from error
+    return report
+
+
+class _Rebuild:
+    """A rebuild of one mountpath's index, beside the old one until it is whole."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        report: RebuildReport,
+        bucket_ids: Collection[int] | None,
+        progress: Progress,
+    ) -> None:
+        self._layout = layout
+        self._report = report
+        self._bucket_ids = bucket_ids
+        self._progress = progress
+        self._new = layout.directory / "index.db.new"
+
+    def run(self) -> None:
+        if not self._layout.small_db.exists():
+            self._found("small.db is missing: the small objects are lost")
+        self._new.unlink(missing_ok=True)
+        with closing(open_rebuild_sync(self._layout, self._new)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in INDEX_TABLES:
+                connection.execute(statement)
+            self._read_small_rows(connection)
+            blob_ids = self._read_blobs(connection)
+            claimed = self._check_objects(connection, blob_ids)
+            drop_restored_parts(connection, lambda segment: _id_of(segment) in claimed)
+            connection.execute(f"PRAGMA idx.user_version = {VERSION}")
+            connection.execute("COMMIT")
+        self._put_in_place()
+
+    def _put_in_place(self) -> None:
+        """The old index's log must be gone before the new index takes the name, or it would be read into it."""
+        for suffix in ("-wal", "-shm", ""):
+            Path(f"{self._layout.index_db}{suffix}").unlink(missing_ok=True)
+        sync_directory(self._layout.directory)
+        self._new.rename(self._layout.index_db)
+        sync_directory(self._layout.directory)
+
+    def _found(self, what: str, description: Description | None = None) -> None:
+        where = str(self._layout.directory)
+        if description is None:
+            self._report.findings.append(Finding(where, what))
+        else:
+            key = description.key.decode(errors="replace")
+            self._report.findings.append(Finding(where, what, description.bucket_id, key))
+
+    # --- reading what describes itself ---
+
+    def _read_small_rows(self, connection: sqlite3.Connection) -> None:
+        last_id = 0
+        while True:
+            rows = connection.execute(
+                "SELECT id, record FROM small WHERE id > ? ORDER BY id LIMIT ?", (last_id, _CHUNK)
+            ).fetchall()
+            if not rows:
+                return
+            last_id = rows[-1][0]
+            for small_id, record in rows:
+                self._report.small_rows += 1
+                self._restore(connection, record, f"small row {small_id}")
+            self._progress(self._report)
+
+    def _read_blobs(self, connection: sqlite3.Connection) -> set[str]:
+        blob_ids: set[str] = set()
+        for path in self._blob_paths():
+            self._report.blobs += 1
+            try:
+                trailer = read_trailer_sync(path)
+            except Corrupt:
+                self._report.unfinished_blobs += 1
+                blob_ids.add(path.name)
+                continue
+            blob_ids.add(path.name)
+            self._restore(connection, trailer.description, f"blob {path.name}")
+            if self._report.blobs % _CHUNK == 0:
+                self._progress(self._report)
+        return blob_ids
+
+    def _blob_paths(self) -> Iterator[Path]:
+        for directory in self._layout.blob_directories():
+            for name in os.listdir(directory):
+                yield directory / name
+
+    def _restore(self, connection: sqlite3.Connection, raw: bytes, where: str) -> None:
+        try:
+            description = decode_description(raw, where)
+            if self._bucket_ids is not None and description.bucket_id not in self._bucket_ids:
+                return
+            if description.kind == OBJECT:
+                _restore_object(connection, description)
+            elif description.kind == UPLOAD:
+                restore_upload(connection, description)
+            elif description.kind == PART:
+                restore_part(connection, description)
+            else:
+                raise Corrupt(what=f"description of kind {description.kind}", where=where)
+        except Corrupt as error:
+            self._found(f"{error.fields['what']} ({where})")
+
+    # --- judging what was restored ---
+
+    def _check_objects(self, connection: sqlite3.Connection, blob_ids: set[str]) -> set[int | str]:
+        """Drop what describes bytes that are all gone: its removal was under way. Gives the ids that objects claim."""
+        claimed: set[int | str] = set()
+        gone: list[tuple[int, bytes]] = []
+        for bucket_id, stored in objects(connection):
+            whole = load_whole(connection, stored)
+            segments = () if whole is None else whole.segments
+            missing = [part for part in segments if not _is_there(connection, part, blob_ids)]
+            if whole is None or (missing and len(missing) == len(segments)):
+                gone.append((bucket_id, stored.info.key.encode()))
+                continue
+            if missing:
+                key = stored.info.key.encode()
+                what = f"{len(missing)} of {len(segments)} segments missing"
+                self._found(what, Description(OBJECT, bucket_id, key, b""))
+            claimed.update(_id_of(segment) for segment in segments)
+            self._report.objects += 1
+        connection.executemany(
+            "DELETE FROM idx.object WHERE bucket = ? AND key = ? AND vorder = 0", gone
+        )
+        return claimed
+
+
+def _restore_object(connection: sqlite3.Connection, description: Description) -> None:
+    key = ObjectKey(description.key.decode())
+    stored = decode_record(description.record, key)
+    row = connection.execute(
+        "SELECT record FROM idx.object WHERE bucket = ? AND key = ? AND vorder = ?",
+        (description.bucket_id, description.key, description.vorder),
+    ).fetchone()
+    if row is not None and decode_record(row[0], key).stamp >= stored.stamp:
+        return
+    put_row(connection, description.bucket_id, stored, description.vorder)
+
+
+def _is_there(connection: sqlite3.Connection, segment: Segment, blob_ids: set[str]) -> bool:
+    if isinstance(segment, FileSegment):
+        return segment.blob_id in blob_ids
+    found = connection.execute("SELECT 1 FROM small WHERE id = ?", (segment.small_id,)).fetchone()
+    return found is not None
+
+
+def _id_of(segment: Segment) -> int | str:
+    return segment.small_id if isinstance(segment, InlineSegment) else segment.blob_id

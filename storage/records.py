@@ -1,0 +1,322 @@
+"""Owns the stored forms: records of objects, self-descriptions, and lists of references; msgpack with a version field.
+
+A record says what an object is and where its bytes lie; its key is not in it (the index has it as a column, a
+description beside it). An object made of parts has two forms of its record: the summary in the index, so that a
+listing stays dense, and the whole, with segments and parts, in its sidecar row (the manifest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import msgpack
+
+from core.errors import Corrupt
+from core.light import light
+from core.names import ObjectKey, UserId
+from core.types import (
+    CannedAcl,
+    Checksum,
+    ChecksumAlgorithm,
+    ChecksumType,
+    ObjectAttributes,
+    ObjectInfo,
+    ObjectPart,
+)
+
+VERSION = 1
+
+
+@light
+@dataclass(frozen=True, slots=True)
+class InlineSegment:
+    """Bytes in a small row. `checksum` is their xxh3_64."""
+
+    small_id: int
+    size_bytes: int
+    checksum: int
+
+
+@light
+@dataclass(frozen=True, slots=True)
+class FileSegment:
+    """Bytes of a blob file, from its start. `checksum` is their xxh3_64."""
+
+    blob_id: str
+    size_bytes: int
+    checksum: int
+
+
+Segment = InlineSegment | FileSegment
+
+
+@light
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object's record.
+
+    `stamp` orders the records of a mountpath: of two that describe the same key, the greater one is in force.
+    `sidecar_id` is the small row that describes the object beyond its blobs' own trailers, if there is one.
+    `is_summary`: `segments` and `info.parts` are left out here and stand in the sidecar row.
+    """
+
+    info: ObjectInfo
+    stamp: int
+    segments: Sequence[Segment] = ()
+    sidecar_id: int | None = None
+    is_summary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a blob's trailer or a small row says of itself. `record` is in the form that `kind` has."""
+
+    kind: str
+    bucket_id: int
+    key: bytes
+    record: bytes
+    vorder: int = 0
+
+
+OBJECT = "object"
+"""The kind of a description whose `record` is an object's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """Blobs and small rows that a record names."""
+
+    blob_ids: Sequence[str] = ()
+    small_ids: Sequence[int] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.blob_ids or self.small_ids)
+
+    def without(self, others: Refs) -> Refs:
+        """These but for those that `others` has too."""
+        kept_blobs, kept_rows = set(others.blob_ids), set(others.small_ids)
+        return Refs(
+            [blob_id for blob_id in self.blob_ids if blob_id not in kept_blobs],
+            [small_id for small_id in self.small_ids if small_id not in kept_rows],
+        )
+
+
+def refs_of(segments: Sequence[Segment], sidecar_id: int | None = None) -> Refs:
+    """All that an object's record names, its blobs in order."""
+    blob_ids = [part.blob_id for part in segments if isinstance(part, FileSegment)]
+    small_ids = [part.small_id for part in segments if isinstance(part, InlineSegment)]
+    if sidecar_id is not None:
+        small_ids.append(sidecar_id)
+    return Refs(blob_ids, small_ids)
+
+
+def _pack(fields: Any) -> bytes:
+    packed: bytes = msgpack.packb(fields)
+    return packed
+
+
+# --- records -----------------------------------------------------------------------------------------------------
+
+
+def encode_record(stored: StoredObject) -> bytes:
+    """The record as it is; `summary_of` first for the index's form."""
+    info = stored.info
+    attributes = info.attributes
+    fields = (
+        VERSION,
+        stored.stamp,
+        info.size_bytes,
+        info.etag,
+        info.modified_ns,
+        encode_attributes(attributes),
+        encode_checksum(info.checksum),
+        info.version_id,
+        stored.sidecar_id,
+        None if stored.is_summary else [pack_segment(part) for part in stored.segments],
+        None
+        if stored.is_summary
+        else [
+            (part.part_number, part.size_bytes, encode_checksum(part.checksum))
+            for part in info.parts
+        ],
+    )
+    return _pack(fields)
+
+
+def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
+    """Raises Corrupt for what is no record, or one of a version this code does not know."""
+    try:
+        fields = msgpack.unpackb(raw, strict_map_key=False)
+        if fields[0] != VERSION:
+            raise Corrupt(what=f"record of version {fields[0]}", where=key)
+        (
+            _,
+            stamp,
+            size,
+            etag,
+            modified,
+            attributes,
+            checksum,
+            version_id,
+            sidecar_id,
+            body,
+            parts,
+        ) = fields
+        info = ObjectInfo(
+            key,
+            size,
+            etag,
+            modified,
+            decode_attributes(attributes),
+            None if checksum is None else decode_checksum(checksum),
+            version_id,
+            [ObjectPart(number, length, decode_checksum(kept)) for number, length, kept in parts]
+            if parts
+            else (),
+        )
+        if body is None:
+            return StoredObject(info, stamp, (), sidecar_id, is_summary=True)
+        return StoredObject(info, stamp, [unpack_segment(part) for part in body], sidecar_id)
+    except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
+        raise Corrupt(what="record", where=key) from error
+
+
+def decode_listed(key: bytes, raw: bytes) -> ObjectInfo:
+    """What a listing shows of a record, in half the time: no segments, and of the attributes only class and owner.
+
+    Raises as decode_record.
+    """
+    try:
+        fields = msgpack.unpackb(raw)
+        if fields[0] != VERSION:
+            raise Corrupt(what=f"record of version {fields[0]}", where=key)
+        attributes, checksum = fields[5], fields[6]
+        return ObjectInfo(
+            ObjectKey(key.decode()),
+            fields[2],
+            fields[3],
+            fields[4],
+            _listed_attributes(attributes[2], attributes[3]),
+            None if checksum is None else decode_checksum(checksum),
+            fields[7],
+        )
+    except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
+        raise Corrupt(what="record", where=key) from error
+
+
+@lru_cache(maxsize=1024)
+def _listed_attributes(storage_class: str, owner_id: UserId) -> ObjectAttributes:
+    return ObjectAttributes(storage_class=storage_class, owner_id=owner_id)
+
+
+def is_manifest(stored: StoredObject) -> bool:
+    """Whether the index keeps only a summary of this whole record."""
+    return bool(stored.info.parts) or len(stored.segments) > 1
+
+
+def summary_of(stored: StoredObject) -> StoredObject:
+    """What the index keeps of an object whose whole record stands in its sidecar row."""
+    return replace(stored, info=replace(stored.info, parts=()), segments=(), is_summary=True)
+
+
+def pack_segment(segment: Segment) -> tuple[int | str, int, int]:
+    """As msgpack values."""
+    # The type of the id tells the two apart: numbers are small rows, text is blobs.
+    if isinstance(segment, InlineSegment):
+        return segment.small_id, segment.size_bytes, segment.checksum
+    return segment.blob_id, segment.size_bytes, segment.checksum
+
+
+def unpack_segment(fields: Any) -> Segment:
+    """The inverse of pack_segment."""
+    where, size_bytes, checksum = fields
+    if isinstance(where, int):
+        return InlineSegment(where, size_bytes, checksum)
+    return FileSegment(where, size_bytes, checksum)
+
+
+# --- their pieces ------------------------------------------------------------------------------------------------
+
+
+def encode_checksum(checksum: Checksum | None) -> Any:
+    """As msgpack values."""
+    if checksum is None:
+        return None
+    if checksum.type is ChecksumType.FULL_OBJECT:
+        return checksum.algorithm.value, checksum.digest
+    return checksum.algorithm.value, checksum.digest, checksum.part_count
+
+
+_ALGORITHMS = {algorithm.value: algorithm for algorithm in ChecksumAlgorithm}
+_ACLS = {acl.value: acl for acl in CannedAcl}
+
+
+def decode_checksum(fields: Any) -> Checksum | None:
+    """The inverse of encode_checksum."""
+    if fields is None:
+        return None
+    if len(fields) == 2:
+        return Checksum(_ALGORITHMS[fields[0]], fields[1])
+    return Checksum(_ALGORITHMS[fields[0]], fields[1], ChecksumType.COMPOSITE, fields[2])
+
+
+def encode_attributes(attributes: ObjectAttributes) -> Any:
+    """As msgpack values."""
+    return (
+        dict(attributes.headers),
+        dict(attributes.user_metadata),
+        attributes.storage_class,
+        attributes.owner_id,
+        attributes.acl.value,
+    )
+
+
+def decode_attributes(fields: Any) -> ObjectAttributes:
+    """The inverse of encode_attributes."""
+    headers, user_metadata, storage_class, owner_id, acl = fields
+    return ObjectAttributes(headers, user_metadata, storage_class, UserId(owner_id), _ACLS[acl])
+
+
+# --- descriptions and references ---------------------------------------------------------------------------------
+
+
+def encode_description(description: Description) -> bytes:
+    return _pack(
+        (
+            VERSION,
+            description.kind,
+            description.bucket_id,
+            description.key,
+            description.record,
+            description.vorder,
+        )
+    )
+
+
+def decode_description(raw: bytes, where: str) -> Description:
+    """Raises Corrupt, naming `where` it was found."""
+    try:
+        version, *fields = msgpack.unpackb(raw)
+        if version != VERSION:
+            raise Corrupt(what=f"description of version {version}", where=where)
+        return Description(*fields)
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise Corrupt(what="description", where=where) from error
+
+
+def encode_refs(refs: Refs) -> bytes:
+    return _pack((VERSION, list(refs.blob_ids), list(refs.small_ids)))
+
+
+def decode_refs(raw: bytes) -> Refs:
+    """Raises Corrupt."""
+    try:
+        version, blob_ids, small_ids = msgpack.unpackb(raw)
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise Corrupt(what="garbage row", where="index") from error
+    if version != VERSION:
+        raise Corrupt(what=f"garbage row of version {version}", where="index")
+    return Refs(blob_ids, small_ids)

@@ -1,0 +1,37 @@
+"""Owns the tables of a mountpath's two databases.
+
+`small.db` holds what cannot be made again: inline bytes and self-descriptions. `index.db` can be rebuilt from it and
+from the blobs. All statements must be repeatable (IF NOT EXISTS); VERSION goes up when a table changes.
+"""
+
+from __future__ import annotations
+
+VERSION = 2
+
+SMALL_TABLES = (
+    # record: a description (storage.records); data NULL: a sidecar that describes what lies elsewhere.
+    "CREATE TABLE IF NOT EXISTS small (id INTEGER PRIMARY KEY, record BLOB NOT NULL, data BLOB)",
+)
+
+INDEX_TABLES = (
+    # vorder orders the versions of a key, newest first; 0 is the only one without versioning. small_id: the row that
+    # has all its bytes, if one does.
+    "CREATE TABLE IF NOT EXISTS idx.object (bucket INTEGER NOT NULL, key BLOB NOT NULL, vorder INTEGER NOT NULL,"
+    " small_id INTEGER, record BLOB NOT NULL, PRIMARY KEY (bucket, key, vorder)) WITHOUT ROWID",
+    # What no record names any more and is still to be removed: refs (storage.records) of blobs and small rows.
+    "CREATE TABLE IF NOT EXISTS idx.garbage (id INTEGER PRIMARY KEY, refs BLOB NOT NULL)",
+    # A bucket that takes no writes; dropped: nothing of it is left, but late writers must still be refused.
+    "CREATE TABLE IF NOT EXISTS idx.closed_bucket (bucket INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL,"
+    " is_dropped INTEGER NOT NULL DEFAULT 0)",
+    # How far the space cleanup has come: small rows up to an id ("small"), dead workers' blobs (their ids).
+    "CREATE TABLE IF NOT EXISTS idx.swept (name TEXT PRIMARY KEY, upto INTEGER NOT NULL) WITHOUT ROWID",
+    # Uploads in progress; an upload id begins with its time of creation.
+    "CREATE TABLE IF NOT EXISTS idx.upload (bucket INTEGER NOT NULL, key BLOB NOT NULL, upload_id TEXT NOT NULL,"
+    " record BLOB NOT NULL, PRIMARY KEY (bucket, key, upload_id)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS idx.part (upload_id TEXT NOT NULL, part_number INTEGER NOT NULL,"
+    " record BLOB NOT NULL, PRIMARY KEY (upload_id, part_number)) WITHOUT ROWID",
+    # What finished uploads made (the object of that stamp), for a while, so that a completion can be sent again.
+    "CREATE TABLE IF NOT EXISTS idx.completed (upload_id TEXT PRIMARY KEY, bucket INTEGER NOT NULL, key BLOB NOT NULL,"
+    " stamp INTEGER NOT NULL, at_ns INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS idx.completed_at ON completed (at_ns)",
+)

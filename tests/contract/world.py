@@ -1,0 +1,152 @@
+"""What the contract suites run in: a store under test, buckets for it, bodies to feed it and a clock to turn."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from core.names import BucketName, BucketRef, ObjectKey, UserId
+from core.protocols import ObjectReader, ObjectStore
+from core.types import (
+    Bucket,
+    ByteRange,
+    ChecksumAlgorithm,
+    ExpectedDigest,
+    ObjectAttributes,
+    User,
+)
+
+T = TypeVar("T")
+
+USER = User(UserId("owner-id"), "owner", "The Owner")
+PLAIN = ObjectAttributes(owner_id=USER.user_id)
+START_NS = 1_700_000_000 * 10**9
+MIN_PART_BYTES = 16
+
+
+class FakeClock:
+    """Time that moves only when told to."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._now_ns = START_NS
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def advance(self, seconds: float) -> None:
+        self._now_ns += int(seconds * 10**9)
+
+
+class Body:
+    """A BodyStream from memory, that may lie about its size, claim digests, or break off with an error."""
+
+    def __init__(
+        self,
+        data: bytes = b"",
+        *,
+        chunk_bytes: int = 64 * 1024,
+        declared: int | None = -1,
+        wanted: ChecksumAlgorithm | None = None,
+        claims: Sequence[ExpectedDigest] = (),
+        error: Exception | None = None,
+    ) -> None:
+        self._data = data
+        self._chunk_bytes = chunk_bytes
+        self._claims = claims
+        self._error = error
+        self.size_bytes = len(data) if declared == -1 else declared
+        self.wanted_checksum = wanted
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for first in range(0, len(self._data), self._chunk_bytes):
+            yield self._data[first : first + self._chunk_bytes]
+            await asyncio.sleep(0)
+        if self._error is not None:
+            raise self._error
+
+    def expected_digests(self) -> Sequence[ExpectedDigest]:
+        return self._claims
+
+    def expected_algorithms(self) -> Sequence[str]:
+        return [claim.algorithm for claim in self._claims]
+
+
+class World:
+    """A store and what surrounds it. Subclasses make `store` and the buckets that it knows."""
+
+    store: ObjectStore
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self._runner = asyncio.Runner()
+        self._bucket_count = 0
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(coroutine)
+
+    async def new_bucket(self) -> Bucket:
+        self._bucket_count += 1
+        ref = BucketRef(BucketName(f"bucket-{self._bucket_count}"))
+        return Bucket(ref, self._bucket_count, USER, self.clock.now_ns())
+
+    async def restart(self) -> None:
+        """Close the store and open what is left of it. A store in memory stays as it is."""
+
+    async def settle(self, within_s: float = 10.0) -> None:
+        """Wait for what the store does after it has answered, but only so long."""
+
+    def leftovers(self) -> Sequence[str]:
+        """What lies about unnamed behind the store's back: empty, once it has settled."""
+        return ()
+
+    async def close_store(self) -> None:
+        """Release what the store holds."""
+
+    def close(self) -> None:
+        self.run(self.close_store())
+        self._runner.close()
+
+
+def key(text: str) -> ObjectKey:
+    return ObjectKey(text)
+
+
+def etag_of(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def pattern(size_bytes: int, seed: int = 0) -> bytes:
+    """Bytes that differ from place to place, and with the seed."""
+    block = hashlib.sha256(str(seed).encode()).digest() * 32
+    return b"".join(
+        number.to_bytes(4, "big") + block for number in range(size_bytes // len(block) + 1)
+    )[:size_bytes]
+
+
+async def read_all(reader: ObjectReader) -> bytes:
+    """The bytes of an open object, by iteration, checked against `data` and the length; then it is closed."""
+    try:
+        data = b"".join([chunk async for chunk in reader])
+        assert len(data) == reader.length
+        assert reader.data is None or reader.data == data
+        return data
+    finally:
+        await reader.close()
+
+
+async def read(
+    store: ObjectStore, bucket: Bucket, name: str, byte_range: ByteRange | None = None
+) -> bytes:
+    """Get an object, or a range of it, whole."""
+    return await read_all(await store.get(bucket, key(name), byte_range=byte_range))
+
+
+async def put(store: ObjectStore, bucket: Bucket, name: str, data: bytes) -> str:
+    """Store an object and return its ETag."""
+    info = await store.put(bucket, key(name), Body(data), attributes=PLAIN)
+    return info.etag

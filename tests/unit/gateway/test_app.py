@@ -1,0 +1,55 @@
+"""The one port: what lies under /-/ and what goes to the S3 front."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.app import build_app
+
+
+async def s3_front(scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 299, "headers": []})
+    await send({"type": "http.response.body", "body": scope["raw_path"]})
+
+
+def ask(path: str, states: Mapping[str, str] | None = None) -> httpx.Response:
+    async def health() -> Mapping[str, str]:
+        return states or {}
+
+    async def run() -> httpx.Response:
+        transport = httpx.ASGITransport(build_app(s3_front, health))
+        async with httpx.AsyncClient(transport=transport, base_url="http://weir.test") as client:
+            return await client.get(path)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("states", "status"),
+    [
+        ({"/a": "ok", "/b": "ok"}, 200),
+        ({"/a": "ok", "/b": "no such directory"}, 200),
+        ({"/a": "OutOfSpace"}, 200),
+        ({"/a": "no such directory"}, 503),
+    ],
+)
+def test_health(states: dict[str, str], status: int) -> None:
+    reply = ask("/-/health", states)
+    assert reply.status_code == status
+    assert reply.json()["mountpaths"] == states
+
+
+def test_unknown_operation() -> None:
+    assert ask("/-/nothing").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/-", "/bucket/-/health", "/bucket/a%2Fb"])
+def test_everything_else_is_s3(path: str) -> None:
+    reply = ask(path)
+    assert reply.status_code == 299
+    assert reply.content == path.encode()

@@ -1,0 +1,89 @@
+"""Bucket repair: deletions that were cut short are undone or ended, those that run are left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from cluster.control import EmbeddedControlStore
+from core.names import BucketName, BucketRef, UserId
+from core.types import Bucket, BucketProps, User
+from jobs.bucket_repair import GRACE_NS, BucketRepairJob
+
+STARTED_NS = 1_000 * 10**9
+OWNER = User(UserId("owner"), "owner", "owner")
+
+
+@dataclass
+class FakeClock:
+    time_ns: int = STARTED_NS
+
+    def now_ns(self) -> int:
+        return self.time_ns
+
+
+@dataclass
+class FakeNode:
+    """Keeps closed buckets as storage does."""
+
+    closed: dict[int, int] = field(default_factory=dict)
+    forgotten: list[int] = field(default_factory=list)
+
+    async def closed_buckets(self) -> Mapping[int, int]:
+        return dict(self.closed)
+
+    async def reopen_bucket(self, bucket: Bucket) -> None:
+        del self.closed[bucket.bucket_id]
+
+    async def forget_bucket(self, bucket_id: int) -> None:
+        del self.closed[bucket_id]
+        self.forgotten.append(bucket_id)
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Iterator[EmbeddedControlStore]:
+    with closing(EmbeddedControlStore(tmp_path)) as store:
+        store.add_user_sync(OWNER)
+        yield store
+
+
+def make_bucket(control: EmbeddedControlStore) -> int:
+    ref = BucketRef(BucketName("photos"))
+    return control.create_bucket_sync(ref, OWNER, "", BucketProps(), 1).bucket_id
+
+
+def run(control: EmbeddedControlStore, node: FakeNode, clock: FakeClock) -> str:
+    job = BucketRepairJob(1.0, control, node, clock, STARTED_NS)
+    return asyncio.run(job.run(asyncio.Event()))
+
+
+def test_bucket_closed_before_the_start_is_opened_again(control: EmbeddedControlStore) -> None:
+    node = FakeNode({make_bucket(control): STARTED_NS - 1})
+    assert run(control, node, FakeClock()) == "reopened 1 buckets, dropped 0"
+    assert node.closed == {}
+
+
+def test_deletion_that_runs_is_left_alone(control: EmbeddedControlStore) -> None:
+    node = FakeNode({make_bucket(control): STARTED_NS + 1})
+    assert run(control, node, FakeClock(STARTED_NS + GRACE_NS)) == ""
+    assert len(node.closed) == 1
+
+
+def test_deletion_of_a_worker_that_died_is_undone_later(control: EmbeddedControlStore) -> None:
+    node = FakeNode({make_bucket(control): STARTED_NS + 1})
+    assert run(control, node, FakeClock(STARTED_NS + GRACE_NS + 2)).startswith("reopened 1")
+
+
+def test_bucket_that_is_gone_is_dropped(control: EmbeddedControlStore) -> None:
+    node = FakeNode({77: STARTED_NS - 1})
+    assert run(control, node, FakeClock()) == "reopened 0 buckets, dropped 1"
+    assert node.forgotten == [77]
+
+
+def test_nothing_closed(control: EmbeddedControlStore) -> None:
+    assert run(control, FakeNode(), FakeClock()) == ""
