@@ -12,6 +12,8 @@ import errno
 import os
 import sqlite3
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from core.errors import Corrupt
@@ -234,3 +236,15 @@ def _make_tables(connection: sqlite3.Connection, layout: Layout) -> None:
     connection.execute(f"PRAGMA main.user_version = {VERSION}")
     connection.execute(f"PRAGMA idx.user_version = {VERSION}")
     connection.execute("COMMIT")
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Reads inside see one state of the index (small.db's may be a moment older)."""
+    connection.execute("BEGIN")
+    try:
+        connection.execute("SELECT 1 FROM small LIMIT 1").fetchone()
+        connection.execute("SELECT 1 FROM idx.object LIMIT 1").fetchone()
+        yield
+    finally:
+        connection.execute("COMMIT")

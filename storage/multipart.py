@@ -36,6 +36,7 @@ from core.types import (
 from storage import crashpoints, uploads
 from storage.commit import Transaction
 from storage.copying import ReaderBody
+from storage.database import snapshot
 from storage.intake import Intake, Received
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
@@ -194,8 +195,9 @@ class Multipart:
         name = UploadName(bucket, key, upload_id)
 
         def query(index: sqlite3.Connection) -> PartListPage:
-            stored = uploads.require_upload(index, name)
-            rows = uploads.part_rows(index, upload_id, after=after, limit=limit + 1)
+            with snapshot(index):
+                stored = uploads.require_upload(index, name)
+                rows = uploads.part_rows(index, upload_id, after=after, limit=limit + 1)
             parts = [decode_part(record).part for _, record in rows[:limit]]
             is_truncated = 0 < limit < len(rows)
             marker = parts[-1].part_number if is_truncated else 0
@@ -222,10 +224,12 @@ class Multipart:
         mountpath = self._mountpaths.owner(bucket, key)
 
         def prepare(index: sqlite3.Connection) -> Plan | ObjectInfo:
-            stored = uploads.find_upload(index, name)
-            if stored is None:
-                return uploads.repeat_completion(index, name, request)
-            rows = uploads.part_rows(index, upload_id)
+            # Between two states, an upload that is being completed elsewhere would still be there but not its parts.
+            with snapshot(index):
+                stored = uploads.find_upload(index, name)
+                if stored is None:
+                    return uploads.repeat_completion(index, name, request)
+                rows = uploads.part_rows(index, upload_id)
             return uploads.plan_completion(stored, rows, request, min_part_bytes)
 
         plan = await mountpath.read(prepare)

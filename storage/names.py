@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from core.errors import Corrupt
 from core.names import ObjectKey
+from storage.database import snapshot
 from storage.index import find_object, load_whole
 from storage.records import (
     OBJECT,
@@ -19,18 +19,6 @@ from storage.records import (
     decode_record,
 )
 from storage.upload_records import PART, UPLOAD, decode_part, decode_upload
-
-
-@contextmanager
-def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    """Reads inside see one state of the index (small.db's may be a moment older)."""
-    connection.execute("BEGIN")
-    try:
-        connection.execute("SELECT 1 FROM small LIMIT 1").fetchone()
-        connection.execute("SELECT 1 FROM idx.object LIMIT 1").fetchone()
-        yield
-    finally:
-        connection.execute("COMMIT")
 
 
 def objects(connection: sqlite3.Connection) -> Iterator[tuple[int, StoredObject]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import time
 import urllib.request
 from pathlib import Path
 
@@ -22,6 +24,10 @@ def tree(tmp_path: Path) -> Path:
     (root / "a.txt").write_text("a")
     (root / "sub dir" / "ü+%&.bin").write_bytes(secrets.token_bytes(3000))
     (root / "large").write_bytes(secrets.token_bytes(9 * MIB))
+    # Listings show whole seconds, as those of S3 do, so a file of this second would look newer than its upload.
+    an_hour_ago = time.time() - 3600
+    for path in root.rglob("*"):
+        os.utime(path, (an_hour_ago, an_hour_ago))
     return root
 
 
