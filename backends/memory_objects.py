@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from backends.memory_listing import page_of_objects
@@ -39,10 +39,13 @@ from core.types import (
     ListPage,
     ListQuery,
     ObjectAttributes,
+    ObjectChanges,
     ObjectInfo,
     Upload,
     UploadedPart,
     User,
+    VersionListPage,
+    VersionListQuery,
 )
 
 
@@ -137,9 +140,11 @@ class MemoryObjects:
         self._buckets[ref] = Contents(bucket)
         return bucket
 
-    async def set_bucket_props(self, bucket: Bucket, props: BucketProps) -> Bucket:
+    async def update_bucket_props(
+        self, bucket: Bucket, change: Callable[[BucketProps], BucketProps]
+    ) -> Bucket:
         contents = self._contents(bucket)
-        contents.bucket = replace(contents.bucket, props=props)
+        contents.bucket = replace(contents.bucket, props=change(contents.bucket.props))
         return contents.bucket
 
     async def delete_bucket(self, bucket: Bucket) -> None:
@@ -198,6 +203,7 @@ class MemoryObjects:
         *,
         version_id: str | None = None,
         conditions: Conditions = NO_CONDITIONS,
+        bypass_governance: bool = False,
     ) -> DeleteResult:
         objects = self._contents(bucket).objects
         current = objects.get(key) if version_id in (None, NULL_VERSION) else None
@@ -207,7 +213,7 @@ class MemoryObjects:
         return DeleteResult(key, version_id)
 
     async def delete_many(
-        self, bucket: Bucket, items: Sequence[DeleteItem]
+        self, bucket: Bucket, items: Sequence[DeleteItem], *, bypass_governance: bool = False
     ) -> Sequence[DeleteResult | Exception]:
         outcomes: list[DeleteResult | Exception] = []
         for item in items:
@@ -246,6 +252,21 @@ class MemoryObjects:
             checksum_algorithm = source.info.checksum.algorithm
         info = self._new_info(key, source.data, attributes, checksum_algorithm)
         return self._publish(bucket, Stored(info, source.data), conditions)
+
+    async def update_object(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        changes: ObjectChanges,
+        *,
+        version_id: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+        bypass_governance: bool = False,
+    ) -> ObjectInfo:
+        raise NotImplementedError
+
+    async def list_versions(self, bucket: Bucket, query: VersionListQuery) -> VersionListPage:
+        raise NotImplementedError
 
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
         objects = self._contents(bucket).objects.values()

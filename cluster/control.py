@@ -11,11 +11,12 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgpack
+import msgspec
 
 from cluster.database import ControlDatabase, Transaction
 from core.errors import (
@@ -30,7 +31,7 @@ from core.errors import (
     UserExists,
 )
 from core.names import AccessKey, BucketName, BucketRef, UserId
-from core.types import Bucket, BucketProps, CannedAcl, Credential, User
+from core.types import Bucket, BucketProps, Credential, User
 
 logger = logging.getLogger(__name__)
 
@@ -207,18 +208,22 @@ class EmbeddedControlStore:
             change.note(_BUCKET, str(bucket_id))
         return Bucket(ref, bucket_id, owner, created_ns, region, props)
 
-    def set_bucket_props_sync(self, ref: BucketRef, props: BucketProps) -> Bucket:
-        with self.database.transaction() as change:
-            bucket_id = _bucket_id(change, ref)
-            change.execute(
+    def update_bucket_props_sync(
+        self, bucket: Bucket, change: Callable[[BucketProps], BucketProps]
+    ) -> Bucket:
+        with self.database.transaction() as transaction:
+            row = transaction.execute(
+                "SELECT props FROM buckets WHERE bucket_id = ?", (bucket.bucket_id,)
+            ).fetchone()
+            if row is None:
+                raise NoSuchBucket(bucket=bucket.name)
+            props = change(_decode_props(row[0], bucket.name))
+            transaction.execute(
                 "UPDATE buckets SET props = ? WHERE bucket_id = ?",
-                (_encode_props(props), bucket_id),
+                (_encode_props(props), bucket.bucket_id),
             )
-            change.note(_BUCKET, str(bucket_id))
-        bucket = self.bucket(ref)
-        if bucket is None:
-            raise NoSuchBucket(bucket=ref.name)
-        return bucket
+            transaction.note(_BUCKET, str(bucket.bucket_id))
+        return replace(bucket, props=props)
 
     def delete_bucket_sync(self, ref: BucketRef) -> None:
         with self.database.transaction() as change:
@@ -349,17 +354,26 @@ def _bucket_id(change: Transaction, ref: BucketRef) -> int:
     return bucket_id
 
 
+@dataclass(frozen=True, slots=True)
+class _StoredProps:
+    """A field that is absent has its default, one that is not known is passed over: so versions can live together."""
+
+    v: int
+    props: BucketProps
+
+
+_DECODER = msgspec.msgpack.Decoder(_StoredProps)
+
+
 def _encode_props(props: BucketProps) -> bytes:
-    fields = {"v": _PROPS_VERSION, "durability": props.durability, "acl": props.acl.value}
-    packed: bytes = msgpack.packb(fields)
-    return packed
+    return msgspec.msgpack.encode(_StoredProps(_PROPS_VERSION, props))
 
 
 def _decode_props(packed: bytes, bucket: str) -> BucketProps:
     try:
-        fields = msgpack.unpackb(packed)
-        if fields["v"] != _PROPS_VERSION:
-            raise ValueError(fields["v"])
-        return BucketProps(fields["durability"], CannedAcl(fields["acl"]))
-    except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
+        stored = _DECODER.decode(packed)
+    except msgspec.MsgspecError as error:
         raise Corrupt(what="bucket properties", where=bucket) from error
+    if stored.v != _PROPS_VERSION:
+        raise Corrupt(what=f"bucket properties of version {stored.v}", where=bucket)
+    return stored.props

@@ -7,7 +7,7 @@ grants and claims join here, so that no front ever decides by itself.
 from __future__ import annotations
 
 from core.errors import Denied
-from core.types import Bucket, CannedAcl, Identity, ObjectInfo, Upload
+from core.types import Acl, Bucket, CannedAcl, Identity, ObjectInfo, Upload
 
 # What the READ and WRITE grants of a bucket's ACL permit (AWS: ACL overview, "Mapping of ACL permissions").
 _BUCKET_READ = frozenset(
@@ -35,7 +35,7 @@ def bucket_allows(identity: Identity, action: str, bucket: Bucket) -> bool:
     """Whether the bucket alone, by its owner and ACL, lets the caller act."""
     if rules_bucket(identity, bucket):
         return True
-    acl = bucket.props.acl
+    acl = _canned(bucket.props.acl)
     if action in _BUCKET_READ:
         return _grants_read(acl, identity)
     return action in _BUCKET_WRITE and acl is CannedAcl.PUBLIC_READ_WRITE
@@ -64,13 +64,17 @@ def object_allows(identity: Identity, action: str, info: ObjectInfo) -> bool:
     attributes = info.attributes
     if identity.user is not None and identity.user.user_id == attributes.owner_id:
         return True
-    return _grants_read(attributes.acl, identity)
+    return _grants_read(_canned(attributes.acl), identity)
 
 
 def may_read(identity: Identity, bucket: Bucket, info: ObjectInfo) -> bool:
     """Whether the caller may read this very object, by its bucket or its own ACL."""
     action = "s3:GetObject"
     return bucket_allows(identity, action, bucket) or object_allows(identity, action, info)
+
+
+def _canned(acl: Acl) -> CannedAcl:
+    return acl if isinstance(acl, CannedAcl) else CannedAcl.PRIVATE
 
 
 def _grants_read(acl: CannedAcl, identity: Identity) -> bool:

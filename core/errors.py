@@ -1,12 +1,14 @@
 """The one tree of errors. Raised anywhere, mapped once at each edge (S3 XML, native JSON).
 
     StoreError
-    ├── NotFound              NoSuchBucket, NoSuchKey, NoSuchVersion, NoSuchUpload, NoSuchUser, NoSuchAccessKey
-    ├── Conflict              BucketExists, BucketOwnedByYou, BucketNotEmpty, WriteConflict, UserExists
+    ├── NotFound              NoSuchBucket, NoSuchKey (KeyIsDeleted), NoSuchVersion, NoSuchUpload, NoSuchUser,
+    │                         NoSuchAccessKey
+    ├── Conflict              BucketExists, BucketOwnedByYou, BucketNotEmpty, WriteConflict, UserExists,
+    │                         InvalidBucketState, VersionIsDeleteMarker
     ├── PreconditionFailed    (ConditionFailed, NotModified)
     ├── Invalid               InvalidBucketName, InvalidKey, KeyTooLong, InvalidRange, InvalidPart, InvalidPartOrder,
     │                         PartTooSmall, EntityTooLarge, DigestMismatch, IncompleteBody, InvalidArgument
-    ├── Denied                AccessDenied
+    ├── Denied                ObjectLocked
     ├── Corrupt               (bytes on disk that do not match their checksum)
     └── Unavailable           MountpathUnavailable, OutOfSpace, Overloaded
 
@@ -47,6 +49,10 @@ class NoSuchKey(NotFound):
     """Fields: key."""
 
 
+class KeyIsDeleted(NoSuchKey):
+    """The key's latest version is a delete marker. Fields: key, version_id, modified_ns (the marker's)."""
+
+
 class NoSuchVersion(NotFound):
     """Fields: key, version_id."""
 
@@ -84,6 +90,14 @@ class BucketNotEmpty(Conflict):
 
 class WriteConflict(Conflict):
     """A conditional write met a concurrent change and may be tried again. Fields: key."""
+
+
+class InvalidBucketState(Conflict):
+    """Two configurations of a bucket exclude each other. Fields: bucket, reason (a sentence for the user)."""
+
+
+class VersionIsDeleteMarker(Conflict):
+    """The version asked for has no object: it is a delete marker. Fields: key, version_id, modified_ns."""
 
 
 class UserExists(Conflict):
@@ -169,6 +183,10 @@ class IncompleteBody(Invalid):
 
 class Denied(StoreError):
     """The caller may not do this. Fields: reason (for the log, never for the client)."""
+
+
+class ObjectLocked(Denied):
+    """A retention or legal hold forbids it. Fields: reason."""
 
 
 class Corrupt(StoreError):

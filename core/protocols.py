@@ -6,7 +6,7 @@ Arguments and results are the frozen types of core.types. Implementations raise 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
 from core.names import AccessKey, BucketRef, ObjectKey, UploadId, UserId
@@ -27,6 +27,7 @@ from core.types import (
     ListPage,
     ListQuery,
     ObjectAttributes,
+    ObjectChanges,
     ObjectInfo,
     PartListPage,
     Upload,
@@ -34,6 +35,8 @@ from core.types import (
     UploadListPage,
     UploadListQuery,
     User,
+    VersionListPage,
+    VersionListQuery,
 )
 
 
@@ -130,7 +133,7 @@ class ObjectStore(Protocol):
         version_id: str | None = None,
         conditions: Conditions = NO_CONDITIONS,
     ) -> ObjectInfo:
-        """Raises NoSuchKey, NoSuchVersion, PreconditionFailed, NotModified."""
+        """Raises NoSuchKey (KeyIsDeleted), NoSuchVersion, VersionIsDeleteMarker, PreconditionFailed, NotModified."""
 
     async def get(
         self,
@@ -152,7 +155,10 @@ class ObjectStore(Protocol):
         attributes: ObjectAttributes,
         conditions: Conditions = NO_CONDITIONS,
     ) -> ObjectInfo:
-        """Store an object whole. Raises DigestMismatch, EntityTooLarge, IncompleteBody, PreconditionFailed,
+        """Store an object whole: as a new version where `bucket.props.versioning` is ENABLED, else in place of the
+        null version. A version without retention of its own gets the bucket's default.
+
+        Raises DigestMismatch, EntityTooLarge, IncompleteBody, PreconditionFailed,
         NoSuchKey (if_match on an absent key), OutOfSpace, and whatever the body's iteration raises."""
 
     async def delete(
@@ -162,11 +168,16 @@ class ObjectStore(Protocol):
         *,
         version_id: str | None = None,
         conditions: Conditions = NO_CONDITIONS,
+        bypass_governance: bool = False,
     ) -> DeleteResult:
-        """Remove an object; absent keys succeed (but a condition on an absent key raises NoSuchKey)."""
+        """Remove an object; absent keys succeed (but a condition on an absent key raises NoSuchKey).
+
+        With versions (ENABLED or SUSPENDED) and no `version_id`, put a delete marker on top; SUSPENDED puts it in place
+        of the null version. With a `version_id`, remove that version or marker for good; the conditions are those of
+        the named version, and of the current object otherwise. Raises ObjectLocked."""
 
     async def delete_many(
-        self, bucket: Bucket, items: Sequence[DeleteItem]
+        self, bucket: Bucket, items: Sequence[DeleteItem], *, bypass_governance: bool = False
     ) -> Sequence[DeleteResult | Exception]:
         """Delete up to 1,000 keys; one outcome an item, in order (a StoreError where that item failed)."""
 
@@ -188,11 +199,28 @@ class ObjectStore(Protocol):
         default ACL). Onto itself it replaces the attributes. Raises as get and put; source over 5 GiB:
         EntityTooLarge."""
 
+    async def update_object(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        changes: ObjectChanges,
+        *,
+        version_id: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+        bypass_governance: bool = False,
+    ) -> ObjectInfo:
+        """Change what may change of a version, in one commit: not its bytes, ETag, time or place among the versions.
+        Raises NoSuchKey, NoSuchVersion, VersionIsDeleteMarker, PreconditionFailed, ObjectLocked (core.locks)."""
+
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
-        """One page; costs what it returns, whatever the bucket's size."""
+        """One page of the keys whose latest version is an object; costs what it returns, whatever the bucket's size
+        and however many versions lie under a key."""
+
+    async def list_versions(self, bucket: Bucket, query: VersionListQuery) -> VersionListPage:
+        """One page of all versions and delete markers, with their attributes; costs what it returns."""
 
     async def is_empty(self, bucket: Bucket) -> bool:
-        """Whether no object lives in the bucket (uploads in progress do not count)."""
+        """Whether no version or delete marker is in the bucket (uploads in progress do not count)."""
 
     # --- multipart ---
 
@@ -302,8 +330,11 @@ class ObjectService(ObjectStore, Protocol):
     ) -> Bucket:
         """Raises BucketExists, BucketOwnedByYou."""
 
-    async def set_bucket_props(self, bucket: Bucket, props: BucketProps) -> Bucket:
-        """Replace a bucket's properties. Raises NoSuchBucket."""
+    async def update_bucket_props(
+        self, bucket: Bucket, change: Callable[[BucketProps], BucketProps]
+    ) -> Bucket:
+        """Change a bucket's properties atomically: `change` is given those in force, may raise to refuse, and may be
+        called again. Raises NoSuchBucket."""
 
     async def delete_bucket(self, bucket: Bucket) -> None:
         """Raises NoSuchBucket, BucketNotEmpty. No object can appear in the bucket once it began to succeed."""
@@ -362,8 +393,10 @@ class ControlStore(Protocol):
     ) -> Bucket:
         """Raises BucketExists, BucketOwnedByYou."""
 
-    def set_bucket_props_sync(self, ref: BucketRef, props: BucketProps) -> Bucket:
-        """Raises NoSuchBucket."""
+    def update_bucket_props_sync(
+        self, bucket: Bucket, change: Callable[[BucketProps], BucketProps]
+    ) -> Bucket:
+        """See ObjectService.update_bucket_props. Raises NoSuchBucket, also for a bucket made anew under the name."""
 
     def delete_bucket_sync(self, ref: BucketRef) -> None:
         """Raises NoSuchBucket."""

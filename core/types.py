@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from core.configs.access import ObjectOwnership, PublicAccessBlock
+from core.configs.versioning import ObjectLock, Retention, Versioning
 from core.light import light
 from core.names import AccessKey, BucketRef, ObjectKey, UploadId, UserId
 
@@ -82,15 +84,58 @@ class CannedAcl(StrEnum):
     LOG_DELIVERY_WRITE = "log-delivery-write"
 
 
+class Permission(StrEnum):
+    """What a grant of an ACL permits (AWS: ACL overview, What permissions can I grant?)."""
+
+    READ = "READ"
+    WRITE = "WRITE"
+    READ_ACP = "READ_ACP"
+    WRITE_ACP = "WRITE_ACP"
+    FULL_CONTROL = "FULL_CONTROL"
+
+
+class Group(StrEnum):
+    """The predefined groups that a grant may name, by their URIs."""
+
+    ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
+    AUTHENTICATED_USERS = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
+    LOG_DELIVERY = "http://acs.amazonaws.com/groups/s3/LogDelivery"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One line of an ACL: a permission for a user or, if `user_id` is empty, for a group."""
+
+    permission: Permission
+    user_id: UserId = NOBODY
+    group: Group | None = None
+
+
+Acl = CannedAcl | tuple[Grant, ...]
+"""An ACL as it was set: by its predefined name, or grant by grant. A canned one includes the owner's full control,
+a list of grants has it only if it says so."""
+
+
 # --- buckets -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class BucketProps:
-    """The settings of a bucket. `durability` is "durable" (fsync before the answer) or "relaxed"."""
+    """The settings of a bucket; None and empty are what a new bucket has.
+
+    `durability` is "durable" (fsync before the answer) or "relaxed". `object_lock` None: versions cannot be locked.
+    `policy` is the JSON document as it was put. `ownership` None: not set, and ACLs count (as OBJECT_WRITER).
+    """
 
     durability: str = "durable"
-    acl: CannedAcl = CannedAcl.PRIVATE
+    acl: Acl = CannedAcl.PRIVATE
+    versioning: Versioning = Versioning.OFF
+    object_lock: ObjectLock | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    policy: str = ""
+    ownership: ObjectOwnership | None = None
+    public_access_block: PublicAccessBlock | None = None
+    is_requester_pays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +210,32 @@ class ObjectAttributes:
 
     `headers` holds the system metadata that S3 returns verbatim, lower-case names: content-type, content-encoding,
     content-disposition, content-language, cache-control, expires, x-amz-website-redirect-location.
-    `user_metadata` has names without the x-amz-meta- prefix, lower case; values are text.
+    `user_metadata` has names without the x-amz-meta- prefix, lower case; values are text. `retention` and `legal_hold`
+    lock the version (core.locks).
     """
 
     headers: Mapping[str, str] = field(default_factory=dict)
     user_metadata: Mapping[str, str] = field(default_factory=dict)
     storage_class: str = "STANDARD"
     owner_id: UserId = NOBODY
-    acl: CannedAcl = CannedAcl.PRIVATE
+    acl: Acl = CannedAcl.PRIVATE
+    tags: Mapping[str, str] = field(default_factory=dict)
+    retention: Retention | None = None
+    legal_hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectChanges:
+    """What of a version may change after it was written; None leaves it as it is.
+
+    `removes_retention` takes the retention away (`retention` None alone does not).
+    """
+
+    tags: Mapping[str, str] | None = None
+    acl: Acl | None = None
+    retention: Retention | None = None
+    removes_retention: bool = False
+    legal_hold: bool | None = None
 
 
 @light
@@ -190,7 +253,8 @@ class ObjectPart:
 class ObjectInfo:
     """All that is known of one stored object version, without its bytes.
 
-    `parts` is empty for an object that was not uploaded in parts.
+    `parts` is empty for an object that was not uploaded in parts. A delete marker has no bytes, ETag or attributes but
+    its owner.
     """
 
     key: ObjectKey
@@ -201,6 +265,7 @@ class ObjectInfo:
     checksum: Checksum | None = None
     version_id: str = NULL_VERSION
     parts: Sequence[ObjectPart] = ()
+    is_delete_marker: bool = False
 
 
 @light
@@ -260,7 +325,11 @@ NO_CONDITIONS = Conditions()
 
 @dataclass(frozen=True, slots=True)
 class DeleteResult:
-    """What a delete did. Deleting an absent key succeeds, as in S3."""
+    """What a delete did. Deleting an absent key succeeds, as in S3.
+
+    `version_id`: the version that was removed, or the delete marker that was made; None where the bucket never had
+    versions. `is_delete_marker`: one was made, or what was removed was one.
+    """
 
     key: ObjectKey
     version_id: str | None = None
@@ -305,6 +374,41 @@ class ListPage:
     common_prefixes: Sequence[str]
     is_truncated: bool
     next_after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionListQuery:
+    """A page of all versions and delete markers: by key in UTF-8 binary order, of a key newest first.
+
+    Those after version `version_id_marker` of `key_marker`; without an id marker, after every version of that key. An
+    id marker that names no version (any more) stands for the place where it was. `key_marker` may also be a common
+    prefix. `limit` counts versions, markers and common prefixes together (0..1000).
+    """
+
+    prefix: str = ""
+    delimiter: str = ""
+    key_marker: str = ""
+    version_id_marker: str = ""
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """A version or delete marker in a listing; `is_latest`: it is what a read of the key without version id meets."""
+
+    info: ObjectInfo
+    is_latest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VersionListPage:
+    """`versions` and `common_prefixes` in order, and the markers that continue when `is_truncated`."""
+
+    versions: Sequence[ObjectVersion]
+    common_prefixes: Sequence[str]
+    is_truncated: bool
+    next_key_marker: str = ""
+    next_version_id_marker: str = ""
 
 
 # --- multipart ---------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ Routing to other nodes joins here, behind the same protocol; a call to the local
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from core.errors import NoSuchBucket
 from core.names import BucketRef, UserId
@@ -27,7 +27,9 @@ class SingleNodeService:
         self.delete = node.delete
         self.delete_many = node.delete_many
         self.copy = node.copy
+        self.update_object = node.update_object
         self.list_objects = node.list_objects
+        self.list_versions = node.list_versions
         self.is_empty = node.is_empty
         self.create_upload = node.create_upload
         self.get_upload = node.get_upload
@@ -64,8 +66,10 @@ class SingleNodeService:
             self._control.create_bucket_sync, ref, owner, region, props, self._clock.now_ns()
         )
 
-    async def set_bucket_props(self, bucket: Bucket, props: BucketProps) -> Bucket:
-        return await asyncio.to_thread(self._control.set_bucket_props_sync, bucket.ref, props)
+    async def update_bucket_props(
+        self, bucket: Bucket, change: Callable[[BucketProps], BucketProps]
+    ) -> Bucket:
+        return await asyncio.to_thread(self._control.update_bucket_props_sync, bucket, change)
 
     async def delete_bucket(self, bucket: Bucket) -> None:
         """Close to writes, forget the name, then drop what is left; a crash in between leaves a closed bucket, which

@@ -89,6 +89,9 @@ ROWS: Mapping[type[StoreError], Row] = {
     errors.NoSuchKey: Row(
         "NoSuchKey", 404, "The specified key does not exist.", _field("Key", "key")
     ),
+    errors.KeyIsDeleted: Row(
+        "NoSuchKey", 404, "The specified key does not exist.", _field("Key", "key")
+    ),
     errors.NoSuchVersion: Row(
         "NoSuchVersion",
         404,
@@ -130,6 +133,15 @@ ROWS: Mapping[type[StoreError], Row] = {
         409,
         "The bucket you tried to delete is not empty",
         _field("BucketName", "bucket"),
+    ),
+    errors.InvalidBucketState: Row(
+        "InvalidBucketState", 409, lambda error: str(error.fields.get("reason", ""))
+    ),
+    errors.VersionIsDeleteMarker: Row(
+        "MethodNotAllowed", 405, "The specified method is not allowed against this resource."
+    ),
+    errors.ObjectLocked: Row(
+        "AccessDenied", 403, "Access Denied because object protected by object lock."
     ),
     errors.WriteConflict: Row(
         "ConditionalRequestConflict",

@@ -12,7 +12,14 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from core.errors import InvalidRange, NotModified, StoreError, Unavailable
+from core.errors import (
+    InvalidRange,
+    KeyIsDeleted,
+    NotModified,
+    StoreError,
+    Unavailable,
+    VersionIsDeleteMarker,
+)
 from s3api.call import Request, Response
 from s3api.error_table import INTERNAL, ROWS, Row
 from s3api.protocol_errors import (
@@ -103,6 +110,11 @@ def _headers(error: BaseException) -> list[tuple[bytes, bytes]]:
         return [(b"retry-after", b"%d" % seconds)]
     if isinstance(error, InvalidRange):
         return [(b"content-range", b"bytes */%d" % error.size_bytes)]
+    if isinstance(error, KeyIsDeleted | VersionIsDeleteMarker):
+        return [
+            (b"x-amz-delete-marker", b"true"),
+            (b"x-amz-version-id", str(error.fields.get("version_id", "")).encode()),
+        ]
     if isinstance(error, MethodNotAllowed):
         return [(b"allow", ", ".join(error.allowed).encode())]
     return []

@@ -14,10 +14,13 @@ from core.types import (
     ListPage,
     ListQuery,
     ObjectAttributes,
+    ObjectChanges,
     ObjectInfo,
     Upload,
     UploadListPage,
     UploadListQuery,
+    VersionListPage,
+    VersionListQuery,
 )
 from storage.buckets import Buckets
 from storage.copying import Copier, CopyRequest
@@ -99,6 +102,21 @@ class LocalNode:
             checksum_algorithm,
         )
         return await self._copier.copy((source_bucket, source_key), (bucket, key), request)
+
+    async def update_object(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        changes: ObjectChanges,
+        *,
+        version_id: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+        bypass_governance: bool = False,
+    ) -> ObjectInfo:
+        raise NotImplementedError
+
+    async def list_versions(self, bucket: Bucket, query: VersionListQuery) -> VersionListPage:
+        raise NotImplementedError
 
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
         return await self.mountpaths.read_all(

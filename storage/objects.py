@@ -180,6 +180,7 @@ class Objects:
         *,
         version_id: str | None = None,
         conditions: Conditions = NO_CONDITIONS,
+        bypass_governance: bool = False,
     ) -> DeleteResult:
         item = DeleteItem(key, version_id, conditions)
         (outcome,) = await self._delete_on(self._mountpaths.owner(bucket, key), bucket, [item])
@@ -188,7 +189,7 @@ class Objects:
         return outcome
 
     async def delete_many(
-        self, bucket: Bucket, items: Sequence[DeleteItem]
+        self, bucket: Bucket, items: Sequence[DeleteItem], *, bypass_governance: bool = False
     ) -> Sequence[DeleteResult | Exception]:
         places: dict[Mountpath, list[int]] = {}
         for place, item in enumerate(items):

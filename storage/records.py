@@ -14,17 +14,22 @@ from typing import Any
 
 import msgpack
 
+from core.configs.versioning import Retention, RetentionMode
 from core.errors import Corrupt
 from core.light import light
 from core.names import ObjectKey, UserId
 from core.types import (
+    Acl,
     CannedAcl,
     Checksum,
     ChecksumAlgorithm,
     ChecksumType,
+    Grant,
+    Group,
     ObjectAttributes,
     ObjectInfo,
     ObjectPart,
+    Permission,
 )
 
 VERSION = 1
@@ -265,19 +270,56 @@ def decode_checksum(fields: Any) -> Checksum | None:
 
 def encode_attributes(attributes: ObjectAttributes) -> Any:
     """As msgpack values."""
-    return (
+    fields = (
         dict(attributes.headers),
         dict(attributes.user_metadata),
         attributes.storage_class,
         attributes.owner_id,
-        attributes.acl.value,
+        _encode_acl(attributes.acl),
+    )
+    retention = attributes.retention
+    if not attributes.tags and retention is None and not attributes.legal_hold:
+        return fields
+    return (
+        *fields,
+        dict(attributes.tags),
+        None if retention is None else (retention.mode.value, retention.until_ns),
+        attributes.legal_hold,
     )
 
 
 def decode_attributes(fields: Any) -> ObjectAttributes:
     """The inverse of encode_attributes."""
-    headers, user_metadata, storage_class, owner_id, acl = fields
-    return ObjectAttributes(headers, user_metadata, storage_class, UserId(owner_id), _ACLS[acl])
+    headers, user_metadata, storage_class, owner_id, acl = fields[:5]
+    canned = _ACLS.get(acl) if isinstance(acl, str) else None
+    plain = ObjectAttributes(
+        headers,
+        user_metadata,
+        storage_class,
+        UserId(owner_id),
+        _decode_acl(acl) if canned is None else canned,
+    )
+    if len(fields) == 5:
+        return plain
+    tags, retention, legal_hold = fields[5:]
+    kept = None if retention is None else Retention(RetentionMode(retention[0]), retention[1])
+    return replace(plain, tags=tags, retention=kept, legal_hold=legal_hold)
+
+
+def _encode_acl(acl: Acl) -> Any:
+    if isinstance(acl, CannedAcl):
+        return acl.value
+    return [
+        (grant.permission.value, grant.user_id, None if grant.group is None else grant.group.value)
+        for grant in acl
+    ]
+
+
+def _decode_acl(grants: Any) -> Acl:
+    return tuple(
+        Grant(Permission(permission), UserId(user_id), None if group is None else Group(group))
+        for permission, user_id, group in grants
+    )
 
 
 # --- descriptions and references ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import pytest
 from cluster.control import EmbeddedControlStore
 from cluster.database import SchemaTooNewError
 from cluster.keys import new_access_key, new_secret_key, new_user_id
+from core.configs.access import PublicAccessBlock
+from core.configs.versioning import DefaultRetention, ObjectLock, RetentionMode, Versioning
 from core.errors import (
     AccessKeyExists,
     BucketExists,
@@ -27,7 +30,7 @@ from core.errors import (
     UserExists,
 )
 from core.names import AccessKey, BucketName, BucketRef, UserId
-from core.types import BucketProps, CannedAcl, Credential, User
+from core.types import Bucket, BucketProps, CannedAcl, Credential, Grant, Group, Permission, User
 
 ALICE = User(UserId("a" * 64), "alice", "Alice", "alice@example.org")
 BOB = User(UserId("b" * 64), "bob", "Bob")
@@ -177,15 +180,36 @@ class TestBuckets:
 
     def test_props(self, store: EmbeddedControlStore) -> None:
         create(store, "photos")
-        changed = store.set_bucket_props_sync(ref("photos"), BucketProps(acl=CannedAcl.PUBLIC_READ))
+        props = BucketProps(
+            acl=(Grant(Permission.READ, group=Group.ALL_USERS),),
+            versioning=Versioning.ENABLED,
+            object_lock=ObjectLock(DefaultRetention(RetentionMode.GOVERNANCE, days=3)),
+            tags={"a": "b"},
+            public_access_block=PublicAccessBlock(block_public_acls=True),
+        )
+        bucket = store.bucket(ref("photos"))
+        assert bucket is not None
+        store.update_bucket_props_sync(bucket, lambda _: props)
+        changed = store.update_bucket_props_sync(bucket, lambda old: replace(old, policy="{}"))
         assert store.bucket(ref("photos")) == changed
-        assert changed.props.acl is CannedAcl.PUBLIC_READ
+        assert changed.props == replace(props, policy="{}")
 
     def test_absent(self, store: EmbeddedControlStore) -> None:
         with pytest.raises(NoSuchBucket):
             store.delete_bucket_sync(ref("photos"))
         with pytest.raises(NoSuchBucket):
-            store.set_bucket_props_sync(ref("photos"), BucketProps())
+            store.update_bucket_props_sync(
+                Bucket(ref("photos"), 99, ALICE, 0), lambda _: BucketProps()
+            )
+
+    def test_props_of_a_bucket_made_anew(self, store: EmbeddedControlStore) -> None:
+        create(store, "photos")
+        old = store.bucket(ref("photos"))
+        assert old is not None
+        store.delete_bucket_sync(ref("photos"))
+        create(store, "photos")
+        with pytest.raises(NoSuchBucket):
+            store.update_bucket_props_sync(old, lambda props: replace(props, policy="{}"))
 
 
 class TestFile:
