@@ -31,8 +31,24 @@ class Cycle(RequestResponseCycle):
     _head: bytes | None = None
     _writable: asyncio.Future[None] | None = None
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, connection: Protocol, scope: Any, *, keep_alive: bool) -> None:
+        """Sets what uvicorn's own does, without its eleven keyword arguments, which cost 2 µs a request."""
+        self.connection = connection
+        self.scope = scope
+        self.transport = connection.transport
+        self.flow = connection.flow
+        self.logger = connection.logger
+        self.default_headers = connection.server_state.default_headers
+        self.message_event = asyncio.Event()
+        self.on_response = connection.on_response_complete
+        self.disconnected = False
+        self.keep_alive = keep_alive
+        self.waiting_for_100_continue = connection.expect_100_continue
+        self.more_body = True
+        self.response_started = False
+        self.response_complete = False
+        self.chunked_encoding: bool | None = None
+        self.expected_content_length = 0
         self.chunks: list[bytes] = []
         self.queued_bytes = 0
 
@@ -120,20 +136,21 @@ class Cycle(RequestResponseCycle):
         self.response_started = True
         body_will_come = self.waiting_for_100_continue
         self.waiting_for_100_continue = False
-        parts = [STATUS_LINE[status]]
-        for name, value in (*self.default_headers, *headers):
+        lines = [b"%b: %b\r\n" % header for header in (*self.default_headers, *headers)]
+        for name, value in reversed(headers):
+            # Our operations give it last or nearly so.
             if name == b"content-length":
                 self.chunked_encoding = False
                 self.expected_content_length = int(value)
-            elif name == b"connection" and value == b"close":
-                self.keep_alive = False
-                continue
-            parts += (name, b": ", value, b"\r\n")
-        lines = len(parts) // 4 + 1
-        text = b"".join(parts)
-        if text.count(b"\n") != lines or text.count(b"\r") != lines:
+                break
+        text = b"".join(lines)
+        if text.count(b"\n") != len(lines) or text.count(b"\r") != len(lines):
             raise RuntimeError("line break in a response header")
-        parts = [text]
+        if b"connection: close" in text and b"connection: close\r\n" in lines:
+            lines.remove(b"connection: close\r\n")
+            text = b"".join(lines)
+            self.keep_alive = False
+        parts = [STATUS_LINE[status], text]
         if body_will_come:
             # The client asked whether to send its body and is told no by this status; whether it sends it all the
             # same is unknown, so the connection cannot be reused (RFC 9110 §10.1.1).

@@ -20,6 +20,8 @@ from gateway.cycle import Cycle
 # its sender wait from the first read on.
 _RECEIVE_HIGH_WATER_BYTES = 16 * 1024
 _EXTENSIONS_PLAIN: dict[str, Any] = {"http.response.zerocopysend": {}}
+_NO_EXTENSIONS: dict[str, Any] = {}
+_ASGI = {"version": "3.0", "spec_version": "2.4"}
 _HEADER_COST_BYTES = 32  # what a header costs beyond its text, as in HTTP/2 (RFC 9113, 10.5.1)
 _BAD_REQUEST = (400, b"BadRequest", b"An error occurred when parsing the HTTP request.")
 
@@ -101,7 +103,9 @@ class Protocol(HttpToolsProtocol):
         return rest
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
         self._head_bytes = self._declared_bytes = self._body_left = 0
         self._is_in_head = True
 
@@ -173,31 +177,28 @@ class Protocol(HttpToolsProtocol):
         self._idle_since = None
         self._body_left = self._declared_bytes
         parsed = httptools.parse_url(self.url)
-        scope: Any = self.scope
-        scope["method"] = self.parser.get_method().decode("ascii")
-        scope["http_version"] = version = self.parser.get_http_version()
-        scope["raw_path"] = parsed.path
-        # The S3 front reads raw_path; only the few Starlette routes need the decoded text, so it is not decoded here.
-        scope["path"] = parsed.path.decode("latin-1")
-        scope["query_string"] = parsed.query or b""
-        if self.scheme == "http":
-            scope["extensions"] = _EXTENSIONS_PLAIN
+        version = self.parser.get_http_version()
+        scope: Any = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            "method": self.parser.get_method().decode("ascii"),
+            "raw_path": parsed.path,
+            # The S3 front reads raw_path; only the few Starlette routes need decoded text, so it is not decoded here.
+            "path": parsed.path.decode("latin-1"),
+            "query_string": parsed.query or b"",
+            "headers": self.headers,
+            "extensions": _EXTENSIONS_PLAIN if self.scheme == "http" else _NO_EXTENSIONS,
+        }
 
         previous: Cycle | None = self.cycle  # None before the first request
         self.cycle = Cycle(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
+            self, scope, keep_alive=version != "1.0" and self.parser.should_keep_alive()
         )
-        self.cycle.connection = self
         if previous is None or previous.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:
