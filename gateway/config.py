@@ -54,6 +54,12 @@ class StorageConfig:
         minimum=0,
         maximum=1024**2,
     )
+    hot_object_bytes: int = _setting(
+        8 * 1024**2,
+        "memory of each worker for small objects that were read since the last write; 0 for none",
+        minimum=0,
+        maximum=1024**3,
+    )
     verify_rate: float = _setting(
         0.0,
         "share of whole-object GETs whose stored checksum is verified (0 to 1)",

@@ -21,6 +21,7 @@ async def open_node(config: Config, clock: Clock) -> LocalNode:
         free_space_reserve_bytes=settings.free_space_reserve_bytes,
         capacity_bytes=settings.quota_bytes or None,
         threads=settings.threads,
+        hot_bytes=settings.hot_object_bytes,
     )
     if config.debug.crash_at:
         point, _, skip = config.debug.crash_at.partition("@")

@@ -27,6 +27,7 @@ from storage.database import Writer, checkpoint_sync
 from storage.faults import RETRY_AFTER_S, translate
 from storage.layout import Layout
 from storage.records import Refs, encode_refs
+from storage.signal import CommitSignal
 
 _log = logging.getLogger(__name__)
 
@@ -113,6 +114,7 @@ class Committer:
         self._next_fold = 0.0
         self._lock = FileLock(layout)
         try:
+            self._signal = CommitSignal(layout)
             with self._lock:
                 self._writer = Writer(layout)
         except BaseException:
@@ -183,6 +185,7 @@ class Committer:
                         waiting.error = waiting.error or error
                 _resolve(batch)
         self._drop_writer()
+        self._signal.close()
         self._lock.close()
 
     def _next_batch(self) -> tuple[list[_Waiting], bool]:
@@ -261,8 +264,12 @@ class Committer:
                 for waiting in batch:
                     _run_one(tx, waiting)
                 crashpoints.reach("commit:run")
-                tx.connection.execute("COMMIT")
-                crashpoints.reach("commit:committed")
+                self._signal.begin()
+                try:
+                    tx.connection.execute("COMMIT")
+                    crashpoints.reach("commit:committed")
+                finally:
+                    self._signal.end()
                 self._fold_if_huge(self._writer)
         except (sqlite3.Error, OSError, StoreError) as error:
             _log.warning("commit failed mountpath=%s error=%r", self._layout.directory, error)

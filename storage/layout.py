@@ -46,6 +46,10 @@ class Layout:
         return self.directory / "index.db"
 
     @property
+    def commit_signal(self) -> Path:
+        return self.directory / "commit.signal"
+
+    @property
     def write_lock(self) -> Path:
         return self.directory / "write.lock"
 

@@ -24,6 +24,7 @@ from storage.database import (
     open_reader_sync,
 )
 from storage.faults import RETRY_AFTER_S, translate
+from storage.hot import HotObjects
 from storage.layout import Layout, MountpathSpec, WorkerLock, check_identity_sync
 from storage.options import StorageOptions
 from storage.reclaim import Garbage, Reclaimer
@@ -216,6 +217,7 @@ class _OpenMountpath:
         try:
             self.reclaimer = Reclaimer(layout, self.committer, executor)
             self.inline_connection = self._connect(POINT_CACHE_KIB)
+            self.hot = HotObjects(layout, options.hot_bytes)
             self.capacity.refresh_sync()
             self.ballast.restore_sync(self.capacity)
         except BaseException:

@@ -71,12 +71,18 @@ class Objects:
         query = functools.partial(lookup, bucket_id=bucket_id, key=key, with_data=with_data)
         uuid = mountpath.spec.uuid
         if mountpath.is_fast:
+            hot = mountpath.opened().hot
+            read_at = hot.now
             try:
-                return mountpath.read_inline(
+                found = mountpath.read_inline(
                     functools.partial(query, load=functools.partial(self._manifests.recall, uuid))
                 )
             except NotKept:
                 pass
+            else:
+                if found is not None and found.data is not None:
+                    hot.keep(bucket_id, key, found, read_at)
+                return found
         return await mountpath.read(
             functools.partial(query, load=functools.partial(self._manifests.load, uuid))
         )
@@ -102,6 +108,14 @@ class Objects:
         byte_range: ByteRange | None = None,
         conditions: Conditions = NO_CONDITIONS,
     ) -> ObjectReader:
+        if version_id is None:
+            found = self._mountpaths.owner(bucket, key).opened().hot.find(bucket.bucket_id, key)
+            if found is not None and found.data is not None:
+                info = found.stored.info
+                check_read(info, conditions)
+                first, length = resolve_range(info, byte_range)
+                return MemoryReader(info, found.data, first, length)
+
         def choose(info: ObjectInfo) -> tuple[int, int]:
             check_read(info, conditions)
             return resolve_range(info, byte_range)

@@ -51,10 +51,11 @@ def _fail(*_: object) -> None:
 
 
 def _jobs(_: Config, parent_alive_fd: int) -> None:
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    while not stop.wait(0.02):
-        pass
+    # No threading.Event: its lock may be held by this very thread when the signal comes.
+    received: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    while not received:
+        time.sleep(0.02)
 
 
 def main() -> int:
