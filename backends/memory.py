@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from backends.memory_listing import page_of_uploads
 from backends.memory_objects import (
     MemoryObjects,
-    Stored,
     StoredPart,
     Uploading,
     checksum_of,
@@ -22,9 +21,7 @@ from backends.memory_objects import (
 from core.checksums import digest_sync, upload_checksum_type
 from core.completion import CompletionRequest, complete, names_same_parts, upload_id_of
 from core.conditions import check_copy_source
-from core.errors import (
-    NoSuchUpload,
-)
+from core.errors import NoSuchUpload
 from core.names import ObjectKey, UploadId
 from core.protocols import BodyStream, Clock
 from core.ranges import resolve_source_range
@@ -148,11 +145,10 @@ class MemoryStore(MemoryObjects):
     ) -> ObjectInfo:
         request = CompletionRequest(parts, expected_checksum, expected_size_bytes)
         contents = self._contents(bucket)
-        made = contents.completed.get(upload_id)
-        current = contents.objects.get(key)
-        if made is not None and current is not None and current.info is made:
-            if names_same_parts(request, made.etag):
-                return made
+        current = contents.versions.current(key)
+        if current is not None and contents.completed.get(upload_id) == current.order:
+            if names_same_parts(request, current.info.etag):
+                return current.info
             raise NoSuchUpload(upload_id=upload_id)
         uploading = self._uploading(bucket, key, upload_id)
         held = {number: kept.part for number, kept in uploading.parts.items()}
@@ -167,10 +163,10 @@ class MemoryStore(MemoryObjects):
             parts=whole.parts,
         )
         data = b"".join(uploading.parts[part.part_number].data for part in whole.parts)
-        self._publish(bucket, Stored(info, data), conditions)
+        made = self._publish(bucket, info, data, conditions)
         del contents.uploads[upload_id]
-        contents.completed[upload_id] = info
-        return info
+        contents.completed[upload_id] = made.order
+        return made.info
 
     async def abort_upload(self, bucket: Bucket, key: ObjectKey, upload_id: UploadId) -> None:
         self._uploading(bucket, key, upload_id)

@@ -1,13 +1,14 @@
-"""Owns the buckets and plain objects of a MemoryStore (backends.memory adds uploads)."""
+"""Owns the buckets and objects of a MemoryStore; backends.memory adds uploads, backends.memory_versions the rules."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from backends.memory_listing import page_of_objects
+from backends.memory_listing import page_of_objects, page_of_versions
+from backends.memory_versions import Change, Stored, Versions
 from core.checksums import digest_sync
-from core.conditions import check_copy_source, check_delete, check_read, check_write
+from core.conditions import check_copy_source, check_read
 from core.errors import (
     BucketExists,
     BucketNotEmpty,
@@ -16,8 +17,6 @@ from core.errors import (
     EntityTooLarge,
     IncompleteBody,
     NoSuchBucket,
-    NoSuchKey,
-    NoSuchVersion,
     StoreError,
 )
 from core.names import BucketRef, ObjectKey, UploadId, UserId
@@ -26,7 +25,6 @@ from core.ranges import resolve_range
 from core.types import (
     MAX_PUT_BYTES,
     NO_CONDITIONS,
-    NULL_VERSION,
     Bucket,
     BucketProps,
     ByteRange,
@@ -50,12 +48,6 @@ from core.types import (
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    info: ObjectInfo
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class StoredPart:
     part: UploadedPart
     data: bytes
@@ -69,12 +61,12 @@ class Uploading:
 
 @dataclass(slots=True)
 class Contents:
-    """What one bucket holds. `completed` remembers what each finished upload made."""
+    """What one bucket holds. `completed` remembers which version each finished upload made, by its order."""
 
     bucket: Bucket
-    objects: dict[ObjectKey, Stored] = field(default_factory=dict)
+    versions: Versions = field(default_factory=Versions)
     uploads: dict[UploadId, Uploading] = field(default_factory=dict)
-    completed: dict[UploadId, ObjectInfo] = field(default_factory=dict)
+    completed: dict[UploadId, int] = field(default_factory=dict)
 
 
 class MemoryReader:
@@ -148,12 +140,12 @@ class MemoryObjects:
         return contents.bucket
 
     async def delete_bucket(self, bucket: Bucket) -> None:
-        if self._contents(bucket).objects:
+        if self._contents(bucket).versions:
             raise BucketNotEmpty(bucket=bucket.name)
         del self._buckets[bucket.ref]
 
     async def is_empty(self, bucket: Bucket) -> bool:
-        return not self._contents(bucket).objects
+        return not self._contents(bucket).versions
 
     # --- objects ---
 
@@ -194,7 +186,7 @@ class MemoryObjects:
     ) -> ObjectInfo:
         data = await read_whole(body)
         info = self._new_info(key, data, attributes, body.wanted_checksum)
-        return self._publish(bucket, Stored(info, data), conditions)
+        return self._publish(bucket, info, data, conditions).info
 
     async def delete(
         self,
@@ -205,12 +197,18 @@ class MemoryObjects:
         conditions: Conditions = NO_CONDITIONS,
         bypass_governance: bool = False,
     ) -> DeleteResult:
-        objects = self._contents(bucket).objects
-        current = objects.get(key) if version_id in (None, NULL_VERSION) else None
-        check_delete(None if current is None else current.info, key, conditions)
-        if current is not None:
-            del objects[key]
-        return DeleteResult(key, version_id)
+        item = DeleteItem(key, version_id, conditions)
+        marker = ObjectInfo(
+            key,
+            0,
+            "",
+            self._clock.now_ns(),
+            ObjectAttributes(owner_id=bucket.owner.user_id),
+            is_delete_marker=True,
+        )
+        return self._contents(bucket).versions.delete(
+            bucket.props, item, marker, bypass_governance=bypass_governance
+        )
 
     async def delete_many(
         self, bucket: Bucket, items: Sequence[DeleteItem], *, bypass_governance: bool = False
@@ -219,7 +217,11 @@ class MemoryObjects:
         for item in items:
             try:
                 outcome: DeleteResult | Exception = await self.delete(
-                    bucket, item.key, version_id=item.version_id, conditions=item.conditions
+                    bucket,
+                    item.key,
+                    version_id=item.version_id,
+                    conditions=item.conditions,
+                    bypass_governance=bypass_governance,
                 )
             except StoreError as error:
                 outcome = error
@@ -247,11 +249,18 @@ class MemoryObjects:
         kept = source.info.attributes
         if attributes is None:
             owner = kept.owner_id if owner_id is None else owner_id
-            attributes = replace(kept, owner_id=owner, acl=CannedAcl.PRIVATE)
+            # A lock is the version's own: the copy gets what its bucket gives (AWS: CopyObject, Object Lock).
+            attributes = replace(
+                kept,
+                owner_id=owner,
+                acl=CannedAcl.PRIVATE,
+                retention=None,
+                legal_hold=False,
+            )
         if checksum_algorithm is None and source.info.checksum is not None:
             checksum_algorithm = source.info.checksum.algorithm
         info = self._new_info(key, source.data, attributes, checksum_algorithm)
-        return self._publish(bucket, Stored(info, source.data), conditions)
+        return self._publish(bucket, info, source.data, conditions).info
 
     async def update_object(
         self,
@@ -263,14 +272,15 @@ class MemoryObjects:
         conditions: Conditions = NO_CONDITIONS,
         bypass_governance: bool = False,
     ) -> ObjectInfo:
-        raise NotImplementedError
+        change = Change(changes, version_id, conditions, bypass_governance)
+        return self._contents(bucket).versions.change(key, change, self._clock.now_ns())
 
     async def list_versions(self, bucket: Bucket, query: VersionListQuery) -> VersionListPage:
-        raise NotImplementedError
+        return page_of_versions(self._contents(bucket).versions, query)
 
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
-        objects = self._contents(bucket).objects.values()
-        return page_of_objects((stored.info for stored in objects), query)
+        latest = (versions[0].info for versions in self._contents(bucket).versions.newest_first())
+        return page_of_objects((info for info in latest if not info.is_delete_marker), query)
 
     # --- what the operations share ---
 
@@ -282,12 +292,7 @@ class MemoryObjects:
         return contents
 
     def _stored(self, bucket: Bucket, key: ObjectKey, version_id: str | None) -> Stored:
-        stored = self._contents(bucket).objects.get(key)
-        if version_id is not None and (stored is None or version_id != NULL_VERSION):
-            raise NoSuchVersion(key=key, version_id=version_id)
-        if stored is None:
-            raise NoSuchKey(key=key)
-        return stored
+        return self._contents(bucket).versions.read(key, version_id)
 
     def _new_info(
         self,
@@ -305,13 +310,10 @@ class MemoryObjects:
             checksum_of(data, algorithm),
         )
 
-    def _publish(self, bucket: Bucket, stored: Stored, conditions: Conditions) -> ObjectInfo:
-        objects = self._contents(bucket).objects
-        key = stored.info.key
-        current = objects.get(key)
-        check_write(None if current is None else current.info, key, conditions)
-        objects[key] = stored
-        return stored.info
+    def _publish(
+        self, bucket: Bucket, info: ObjectInfo, data: bytes, conditions: Conditions
+    ) -> Stored:
+        return self._contents(bucket).versions.publish(bucket.props, info, data, conditions)
 
 
 def checksum_of(data: bytes, algorithm: ChecksumAlgorithm | None) -> Checksum | None:

@@ -49,10 +49,11 @@ def default_retention(lock: ObjectLock | None, now_ns: int) -> Retention | None:
 
 
 def _years_later(now_ns: int, years: int) -> int:
-    now = datetime.fromtimestamp(now_ns // _NS_PER_S, UTC)
+    now_s, fraction_ns = divmod(now_ns, _NS_PER_S)
+    now = datetime.fromtimestamp(now_s, UTC)
     try:
         later = now.replace(year=now.year + years)
     except ValueError:
         # The 29th of February of a year that has none.
         later = now.replace(year=now.year + years, month=3, day=1)
-    return int(later.timestamp()) * _NS_PER_S
+    return int(later.timestamp()) * _NS_PER_S + fraction_ns
