@@ -2,15 +2,16 @@
 
     StoreError
     ├── NotFound              NoSuchBucket, NoSuchKey (KeyIsDeleted), NoSuchVersion, NoSuchUpload, NoSuchUser,
-    │                         NoSuchAccessKey
+    │                         NoSuchAccessKey, NoSuchEncryptionKey
     ├── Conflict              BucketExists, BucketOwnedByYou, BucketNotEmpty, WriteConflict, UserExists,
-    │                         InvalidBucketState, VersionIsDeleteMarker
+    │                         InvalidBucketState, VersionIsDeleteMarker, EncryptionKeyDisabled, EncryptionKeyExists
     ├── PreconditionFailed    (ConditionFailed, NotModified)
     ├── Invalid               InvalidBucketName, InvalidKey, KeyTooLong, InvalidRange, InvalidPart, InvalidPartOrder,
-    │                         PartTooSmall, EntityTooLarge, DigestMismatch, IncompleteBody, InvalidArgument
+    │                         PartTooSmall, EntityTooLarge, DigestMismatch, IncompleteBody, InvalidArgument,
+    │                         CustomerKeyRequired, CustomerKeyNotApplicable, CustomerKeyMismatch
     ├── Denied                ObjectLocked
     ├── Corrupt               (bytes on disk that do not match their checksum)
-    └── Unavailable           MountpathUnavailable, OutOfSpace, Overloaded
+    └── Unavailable           MountpathUnavailable, OutOfSpace, Overloaded, MasterKeyMissing
 
 Errors carry fields, not sentences. A front that needs a protocol-specific error subclasses StoreError itself.
 """
@@ -69,6 +70,10 @@ class NoSuchAccessKey(NotFound):
     """Fields: access_key."""
 
 
+class NoSuchEncryptionKey(NotFound):
+    """The key service has no such key. Fields: key_id."""
+
+
 # --- conflict ----------------------------------------------------------------------------------------------------
 
 
@@ -106,6 +111,14 @@ class UserExists(Conflict):
 
 class AccessKeyExists(Conflict):
     """Fields: access_key."""
+
+
+class EncryptionKeyDisabled(Conflict):
+    """Fields: key_id."""
+
+
+class EncryptionKeyExists(Conflict):
+    """A key has this id or alias already. Fields: key_id."""
 
 
 # --- preconditions -----------------------------------------------------------------------------------------------
@@ -178,6 +191,18 @@ class IncompleteBody(Invalid):
     """The body ended before its declared length. Fields: expected_bytes, actual_bytes."""
 
 
+class CustomerKeyRequired(Invalid):
+    """The object or upload is encrypted with a customer's key, and none came."""
+
+
+class CustomerKeyNotApplicable(Invalid):
+    """A customer's key came for an object or upload that is not encrypted with one."""
+
+
+class CustomerKeyMismatch(Invalid):
+    """The customer's key is not the one that the object or upload is encrypted with."""
+
+
 # --- denied, corrupt, unavailable --------------------------------------------------------------------------------
 
 
@@ -207,3 +232,7 @@ class OutOfSpace(Unavailable):
 
 class Overloaded(Unavailable):
     """A limit of memory, descriptors or queue length is reached. Fields: what, retry_after_s."""
+
+
+class MasterKeyMissing(Unavailable):
+    """The key that the key service's keys are wrapped with is not at hand. Fields: master_id, retry_after_s."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
+from core.encryption import DataKey
 from core.names import AccessKey, BucketRef, ObjectKey, UploadId, UserId
 from core.types import (
     NO_CONDITIONS,
@@ -359,6 +360,21 @@ class Backend(Protocol):
         self, ref: BucketRef, key: ObjectKey, body: BodyStream, attributes: ObjectAttributes
     ) -> ObjectInfo: ...
     async def delete(self, ref: BucketRef, key: ObjectKey) -> None: ...
+
+
+class KeyService(Protocol):
+    """Holds the keys that wrap data keys and never gives them out: this store's own, or an external KMS.
+
+    `binding` names what a data key is for; unwrapping needs the same bytes. Cancellation leaves nothing behind.
+    """
+
+    async def new_data_key(self, key_id: str, binding: bytes) -> DataKey:
+        """A new data key, wrapped by the newest version of a key. `key_id` is an id, an ARN or an alias; empty means
+        the default key. Raises NoSuchEncryptionKey, EncryptionKeyDisabled, Unavailable."""
+
+    async def unwrap(self, key_id: str, wrapped_key: bytes, binding: bytes) -> bytes:
+        """A data key back, whichever version of its key wrapped it. Raises NoSuchEncryptionKey, EncryptionKeyDisabled,
+        Corrupt, Unavailable."""
 
 
 class ControlStore(Protocol):

@@ -80,6 +80,30 @@ class StorageConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EncryptionConfig:
+    """Server-side encryption, and the master key of the key service."""
+
+    master_key: str = _setting(
+        "",
+        "the master key itself, 32 bytes in base64; better from the environment than from a file",
+        is_secret=True,
+    )
+    master_key_file: Path | None = _setting(
+        None,
+        "file of the master key, base64",
+        default_text="`control/master.key`, made when it is first needed",
+    )
+    new_buckets: str = _setting(
+        "none",
+        "default encryption that a new bucket begins with; AES256 is what AWS gives every bucket",
+        choices=("none", "AES256"),
+    )
+    require_tls_for_customer_keys: bool = _setting(
+        False, "refuse customers' keys (SSE-C) that come over plain HTTP, as AWS does"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsConfig:
     """What one client may ask of a worker."""
 
@@ -180,6 +204,7 @@ class Config:
     )
     root: RootConfig = RootConfig()
     storage: StorageConfig = StorageConfig()
+    encryption: EncryptionConfig = EncryptionConfig()
     limits: LimitsConfig = LimitsConfig()
     jobs: JobsConfig = JobsConfig()
     log: LogConfig = LogConfig()

@@ -305,3 +305,5 @@ def _check_whole(config: Config, origins: Mapping[str, str]) -> None:
         raise ConfigError("root.access_key: 3 to 128 characters are wanted")
     if config.root.secret_key and len(config.root.secret_key) < 8:
         raise ConfigError("root.secret_key: at least 8 characters are wanted")
+    if config.encryption.master_key and config.encryption.master_key_file:
+        raise ConfigError("encryption.master_key and encryption.master_key_file exclude each other")

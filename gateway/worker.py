@@ -81,6 +81,8 @@ def _s3_settings(config: Config) -> Settings:
         domains=tuple(domain.lower() for domain in config.domains),
         max_clock_skew_s=config.limits.max_clock_skew_s,
         max_document_bytes=config.limits.max_document_bytes,
+        encrypts_new_buckets=config.encryption.new_buckets == "AES256",
+        requires_tls_for_customer_keys=config.encryption.require_tls_for_customer_keys,
     )
 
 

@@ -118,6 +118,8 @@ class Settings:
     max_clock_skew_s: int = 900
     max_document_bytes: int = 4 * 1024**2
     storage_classes: tuple[str, ...] = ("STANDARD", "REDUCED_REDUNDANCY")
+    encrypts_new_buckets: bool = False
+    requires_tls_for_customer_keys: bool = False
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from gateway.cli.options import add_serve_options, add_store_options
@@ -62,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_user(commands)
     _add_key(commands)
+    _add_kms(commands)
     _add_doctor(commands)
     config = _command(
         commands, "config", "config:show", "show the settings in force, and where each comes from"
@@ -135,6 +137,44 @@ def _add_key(commands: _Commands) -> None:
     listing.add_argument("--json", action="store_true", help="as JSON")
     remove = _command(group, "rm", "identities:remove_key", "remove a key pair")
     remove.add_argument("access_key", metavar="ACCESS_KEY")
+
+
+def _add_kms(commands: _Commands) -> None:
+    group = _group(
+        commands, "kms", "manage encryption keys (SSE-KMS), whether the server runs or not"
+    )
+    create = _command(group, "create", "kms:create_key", "make an encryption key")
+    create.add_argument(
+        "key_id", metavar="KEY_ID", nargs="?", help="id (default: a new one of 32 digits)"
+    )
+    create.add_argument(
+        "--alias",
+        metavar="NAME",
+        default="",
+        help="another name, as alias/NAME; aws/s3 is what requests use that name no key",
+    )
+    listing = _command(group, "ls", "kms:list_keys", "list the encryption keys")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    for name, run, help in (
+        ("rotate", "rotate_key", "give a key a new version, which new writes use"),
+        ("disable", "disable_key", "make a key, and what it encrypts, unusable for now"),
+        ("enable", "enable_key", "make a disabled key usable again"),
+        ("rm", "remove_key", "remove a disabled key; what it encrypts is lost"),
+    ):
+        command = _command(group, name, f"kms:{run}", help)
+        command.add_argument("key", metavar="KEY", help="id or alias")
+    master = _command(
+        group,
+        "rotate-master",
+        "kms:rotate_master",
+        "wrap all encryption keys with a new master key",
+    )
+    master.add_argument(
+        "--new-key-file",
+        metavar="FILE",
+        type=Path,
+        help="the new master key, where the settings give it (32 bytes in base64)",
+    )
 
 
 def _add_pair_options(parser: argparse.ArgumentParser) -> None:

@@ -6,9 +6,12 @@ from core.errors import (
     AccessKeyExists,
     Conflict,
     Corrupt,
+    EncryptionKeyExists,
     InvalidArgument,
+    MasterKeyMissing,
     MountpathUnavailable,
     NoSuchAccessKey,
+    NoSuchEncryptionKey,
     NoSuchUser,
     OutOfSpace,
     StoreError,
@@ -46,6 +49,17 @@ def explain(error: StoreError) -> str:
         case InvalidArgument():
             advice = "; name the directories that the store was made in, each with --data"
             return f"{error.name} {error.value}: {error.reason}{advice if error.name == 'data' else ''}"
+    return _explain_encryption(error)
+
+
+def _explain_encryption(error: StoreError) -> str:
+    match error:
+        case NoSuchEncryptionKey():
+            return f"no encryption key {error.key_id!r}; see weir kms ls"
+        case EncryptionKeyExists():
+            return f"an encryption key {error.key_id!r} exists already; see weir kms ls"
+        case MasterKeyMissing():
+            return f"the master key is missing: {error.reason}; see docs/operations.md, Encryption"
         case Conflict():
             return f"refused: {error}"
     return f"{type(error).__name__}: {error}"

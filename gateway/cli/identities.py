@@ -53,7 +53,7 @@ def list_users(arguments: argparse.Namespace) -> int:
             }
             for user in control.users()
         ]
-    _print_rows(rows, ["name", "id", "display_name", "email", "keys", "buckets"], arguments.json)
+    print_rows(rows, ["name", "id", "display_name", "email", "keys", "buckets"], arguments.json)
     return 0
 
 
@@ -97,7 +97,7 @@ def list_keys(arguments: argparse.Namespace) -> int:
             for user in users
             for credential in control.credentials(user.user_id)
         ]
-    _print_rows(rows, ["access_key", "secret_key", "user"], arguments.json)
+    print_rows(rows, ["access_key", "secret_key", "user"], arguments.json)
     return 0
 
 
@@ -141,7 +141,8 @@ def _print_pair(credential: Credential) -> None:
     print(f"access key  {credential.access_key}\nsecret key  {credential.secret_key}")
 
 
-def _print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], is_json: bool) -> None:
+def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], is_json: bool) -> None:
+    """Rows as a table of some columns, or all of them as JSON."""
     if is_json:
         print(json.dumps(rows, indent=2))
         return
