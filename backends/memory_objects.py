@@ -96,6 +96,7 @@ class MemoryObjects:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.known_users: Sequence[User] = ()
         self._buckets: dict[BucketRef, Contents] = {}
         self._last_bucket_id = 0
 
@@ -106,6 +107,13 @@ class MemoryObjects:
             return self._buckets[ref].bucket
         except KeyError:
             raise NoSuchBucket(bucket=ref.name) from None
+
+    def user(self, user_id: UserId) -> User | None:
+        return next((user for user in self.known_users if user.user_id == user_id), None)
+
+    def users_with_email(self, email: str) -> Sequence[User]:
+        wanted = email.casefold()
+        return [user for user in self.known_users if wanted and user.email.casefold() == wanted]
 
     async def list_buckets(
         self, owner_id: UserId, *, prefix: str = "", after: str = "", limit: int | None = None

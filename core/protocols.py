@@ -316,10 +316,16 @@ class StorageNode(ObjectStore, Protocol):
 
 
 class ObjectService(ObjectStore, Protocol):
-    """What every front and job calls: the buckets, and the object operations routed to their owners."""
+    """What every front and job calls: the users, the buckets, and the object operations routed to their owners."""
 
     def get_bucket(self, ref: BucketRef) -> Bucket:
         """From memory; never blocks. Raises NoSuchBucket."""
+
+    def user(self, user_id: UserId) -> User | None:
+        """Who has a canonical id. From memory; never blocks."""
+
+    def users_with_email(self, email: str) -> Sequence[User]:
+        """Who has an e-mail address, whatever the case of its letters. From memory; never blocks."""
 
     async def list_buckets(
         self, owner_id: UserId, *, prefix: str = "", after: str = "", limit: int | None = None

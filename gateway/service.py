@@ -46,6 +46,15 @@ class SingleNodeService:
             raise NoSuchBucket(bucket=ref.name)
         return bucket
 
+    def user(self, user_id: UserId) -> User | None:
+        return self._control.user(user_id)
+
+    def users_with_email(self, email: str) -> Sequence[User]:
+        wanted = email.casefold()
+        return [
+            user for user in self._control.users() if wanted and user.email.casefold() == wanted
+        ]
+
     async def list_buckets(
         self, owner_id: UserId, *, prefix: str = "", after: str = "", limit: int | None = None
     ) -> Sequence[Bucket]:

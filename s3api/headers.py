@@ -1,5 +1,5 @@
 """Owns what request headers (and the form fields named alike) mean in domain types: conditions, ranges, metadata,
-checksums, ACLs, copy sources; and the refusal of headers that ask for what is not served.
+checksums, copy sources; and the refusal of headers that ask for what is not served.
 
 Header values are latin-1 text, one character a byte, and stay so in ObjectAttributes: what a client sent, in whatever
 encoding, it gets back byte for byte.
@@ -18,10 +18,8 @@ from urllib.parse import unquote_to_bytes
 from core.errors import InvalidArgument
 from core.types import (
     NO_CONDITIONS,
-    NOBODY,
     BoundedRange,
     ByteRange,
-    CannedAcl,
     Checksum,
     ChecksumAlgorithm,
     ChecksumType,
@@ -30,6 +28,7 @@ from core.types import (
     OffsetRange,
     SuffixRange,
 )
+from s3api.acls import owner_and_acl
 from s3api.auth.body import stored_content_encoding
 from s3api.call import Call
 from s3api.protocol_errors import (
@@ -76,14 +75,8 @@ _REFUSED = frozenset(
         "x-amz-object-lock-retain-until-date",
         "x-amz-object-lock-legal-hold",
         "x-amz-bucket-object-lock-enabled",
-        "x-amz-object-ownership",
         "x-amz-tagging",
         "x-amz-write-offset-bytes",
-        "x-amz-grant-full-control",
-        "x-amz-grant-read",
-        "x-amz-grant-read-acp",
-        "x-amz-grant-write",
-        "x-amz-grant-write-acp",
     }
 )
 
@@ -236,7 +229,7 @@ def parse_copy_source(value: str) -> tuple[str, bytes, str | None]:
 
 
 def read_attributes(call: Call, fields: Fields) -> ObjectAttributes:
-    """What a writer says of the object: system and user metadata, storage class, ACL; the caller will own it.
+    """What a writer says of the object: system and user metadata, storage class, owner, ACL.
 
     Raises NotImplementedByWeir, MetadataTooLarge, InvalidStorageClass, InvalidArgument.
     """
@@ -252,24 +245,14 @@ def read_attributes(call: Call, fields: Fields) -> ObjectAttributes:
         kept["content-encoding"] = stored_content_encoding(kept["content-encoding"])
         if not kept["content-encoding"]:
             del kept["content-encoding"]
+    owner_id, acl = owner_and_acl(call, fields)
     return ObjectAttributes(
         headers=kept,
         user_metadata=_user_metadata(fields),
         storage_class=read_storage_class(call, fields) or "STANDARD",
-        owner_id=call.identity.user_id or NOBODY,
-        acl=read_acl(fields),
+        owner_id=owner_id,
+        acl=acl,
     )
-
-
-def read_acl(fields: Fields) -> CannedAcl:
-    """The canned ACL of x-amz-acl. Raises InvalidArgument."""
-    value = fields.get("x-amz-acl")
-    if not value:
-        return CannedAcl.PRIVATE
-    try:
-        return CannedAcl(value)
-    except ValueError:
-        raise _invalid("x-amz-acl", value, "Invalid canned ACL") from None
 
 
 def read_storage_class(call: Call, fields: Fields) -> str | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from core.errors import InvalidArgument
 from s3api.call import BodyPolicy, Level, Operation, Request
 from s3api.operations import (
+    acl,
     attributes,
     bucket,
     copy,
@@ -19,6 +20,7 @@ from s3api.operations import (
     listing,
     multipart,
     object,
+    ownership,
     post,
     service,
     uploads,
@@ -78,6 +80,81 @@ TABLE: Sequence[Row] = (
             "GetBucketVersioning", _BUCKET, bucket.get_bucket_versioning, "s3:GetBucketVersioning"
         ),
         "versioning",
+    ),
+    # --- ACLs and what goes with them
+    Row("GET", Operation("GetBucketAcl", _BUCKET, acl.get_bucket_acl, "s3:GetBucketAcl"), "acl"),
+    Row(
+        "PUT",
+        Operation("PutBucketAcl", _BUCKET, acl.put_bucket_acl, "s3:PutBucketAcl", BodyPolicy.XML),
+        "acl",
+    ),
+    Row("GET", Operation("GetObjectAcl", _OBJECT, acl.get_object_acl, "s3:GetObjectAcl"), "acl"),
+    Row(
+        "PUT",
+        Operation("PutObjectAcl", _OBJECT, acl.put_object_acl, "s3:PutObjectAcl", BodyPolicy.XML),
+        "acl",
+    ),
+    Row(
+        "GET",
+        Operation(
+            "GetBucketOwnershipControls",
+            _BUCKET,
+            ownership.get_bucket_ownership_controls,
+            "s3:GetBucketOwnershipControls",
+        ),
+        "ownershipControls",
+    ),
+    Row(
+        "PUT",
+        Operation(
+            "PutBucketOwnershipControls",
+            _BUCKET,
+            ownership.put_bucket_ownership_controls,
+            "s3:PutBucketOwnershipControls",
+            BodyPolicy.XML,
+        ),
+        "ownershipControls",
+    ),
+    Row(
+        "DELETE",
+        Operation(
+            "DeleteBucketOwnershipControls",
+            _BUCKET,
+            ownership.delete_bucket_ownership_controls,
+            "s3:PutBucketOwnershipControls",
+        ),
+        "ownershipControls",
+    ),
+    Row(
+        "GET",
+        Operation(
+            "GetPublicAccessBlock",
+            _BUCKET,
+            ownership.get_public_access_block,
+            "s3:GetBucketPublicAccessBlock",
+        ),
+        "publicAccessBlock",
+    ),
+    Row(
+        "PUT",
+        Operation(
+            "PutPublicAccessBlock",
+            _BUCKET,
+            ownership.put_public_access_block,
+            "s3:PutBucketPublicAccessBlock",
+            BodyPolicy.XML,
+        ),
+        "publicAccessBlock",
+    ),
+    Row(
+        "DELETE",
+        Operation(
+            "DeletePublicAccessBlock",
+            _BUCKET,
+            ownership.delete_public_access_block,
+            "s3:PutBucketPublicAccessBlock",
+        ),
+        "publicAccessBlock",
     ),
     # --- listings
     Row("GET", Operation("ListObjects", _BUCKET, listing.list_objects, "s3:ListBucket")),

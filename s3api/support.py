@@ -16,13 +16,16 @@ from s3api.router import TABLE, Row
 
 NOTES = {
     "ListBuckets": "`prefix`, `max-buckets`, `continuation-token`, `bucket-region`",
-    "CreateBucket": "`LocationConstraint` must be the configured region; canned ACLs",
+    "CreateBucket": "`LocationConstraint` must be the configured region; ACL, object ownership",
+    "PutBucketAcl": "canned, by grant headers or by document; grantees by id, e-mail address and group",
+    "PutObjectAcl": "as PutBucketAcl, also of a version; the time of the version stays",
+    "PutBucketOwnershipControls": "unset, as a new bucket is: ACLs count (as `ObjectWriter`)",
     "DeleteBucket": "uploads in progress go with the bucket",
     "GetBucketVersioning": "always empty: buckets are not versioned",
     "ListObjectVersions": "every object is its own only version, `null`",
     "PutObject": (
-        "conditional writes, all checksums, `aws-chunked`, canned ACLs, storage class; encryption, "
-        "tagging, object lock and grant headers are refused"
+        "conditional writes, all checksums, `aws-chunked`, ACLs, storage class; encryption, "
+        "tagging and object lock headers are refused"
     ),
     "GetObject": (
         "ranges, `partNumber`, all conditions, `If-Range`, `response-*`, checksum mode; "
@@ -53,7 +56,7 @@ _HEAD = """\
 <!-- Generated from the operation table: python -m s3api.support > docs/s3-support.md -->
 
 weir serves {served} operations of Amazon S3. Those it does not serve answer `501 NotImplemented`; none is mistaken for
-another. A header that asks for something not served (server-side encryption, object lock, tags, grants) is refused in
+another. A header that asks for something not served (server-side encryption, object lock, tags) is refused in
 the same way, never silently dropped.
 
 Where weir differs from Amazon S3 on purpose:
@@ -63,6 +66,9 @@ Where weir differs from Amazon S3 on purpose:
 - `If-None-Match` with an ETag, and `If-Match: *`, work on writes too; S3 takes `If-None-Match: *` and `If-Match` with
   an ETag only.
 - A bucket created without a LocationConstraint is made in the configured region, whichever that is.
+- A new bucket has no ownership controls, and its ACLs count, as those of S3 before 2023: older clients and scripts rely
+  on them. `BucketOwnerEnforced` turns them off.
+- `aws-exec-read` grants no more than `private`: there is no EC2 here that would read.
 - A `partNumber` that an object does not have is `400 InvalidPart` (S3: `416 InvalidPartNumber`), and a checksum header
   that is no checksum is `BadDigest` (S3: `InvalidRequest`), as the public s3-tests suite has them.
 """

@@ -7,8 +7,10 @@ import re
 from core.errors import BucketExists, BucketOwnedByYou
 from core.names import BucketRef, parse_bucket_name
 from core.types import BucketProps
+from s3api.acls import read_acl
 from s3api.call import Call, Response
-from s3api.headers import read_acl, refuse_unserved
+from s3api.headers import refuse_unserved
+from s3api.operations.ownership import check_ownership, read_ownership
 from s3api.protocol_errors import IllegalLocationConstraint, InvalidLocationConstraint
 from s3api.xml import XML_TYPE, document, escape, parse, texts
 
@@ -25,16 +27,17 @@ async def create_bucket(call: Call) -> Response:
     headers = call.request.headers
     ref = BucketRef(parse_bucket_name(call.request.bucket or ""))
     refuse_unserved(headers)
-    props = BucketProps(acl=read_acl(headers))
+    props = BucketProps(acl=read_acl(call.store, headers), ownership=read_ownership(call))
     region = await _requested_region(call)
     owner = call.identity.user
     assert owner is not None, "the edge lets no anonymous caller create buckets"
+    check_ownership(props, owner.user_id)
     try:
         await call.store.create_bucket(ref, owner=owner, region=region, props=props)
     except BucketOwnedByYou:
         if region != _US_EAST_1:
             raise
-        if call.store.get_bucket(ref).props.acl is not props.acl:
+        if call.store.get_bucket(ref).props.acl != props.acl:
             raise BucketExists(bucket=ref.name) from None
     return Response(200, [(b"location", b"/" + ref.name.encode())])
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from core.acl import owner_of_new
 from core.conditions import check_copy_source
 from core.errors import InvalidArgument, PreconditionFailed, WriteConflict
-from core.types import NOBODY, NULL_VERSION, Conditions, ObjectAttributes, ObjectInfo
+from core.types import NOBODY, NULL_VERSION, CannedAcl, Conditions, ObjectAttributes, ObjectInfo
+from s3api.acls import asks_for_acl, owner_and_acl
 from s3api.call import Call, CopySource, Response
 from s3api.headers import (
     checksum_algorithm,
-    read_acl,
     read_attributes,
     read_storage_class,
     refuse_unserved,
@@ -32,12 +33,10 @@ async def copy_object(call: Call) -> Response:
     refuse_unserved(headers)
     replaces = _directive(call, "x-amz-metadata-directive") == "REPLACE"
     _directive(call, "x-amz-tagging-directive")
-    changes = [
-        name
-        for name in ("x-amz-acl", "x-amz-storage-class", "x-amz-website-redirect-location")
-        if headers.get(name)
-    ]
-    if not replaces and _is_same_object(call, source) and changes in ([], ["x-amz-acl"]):
+    changes = any(
+        headers.get(name) for name in ("x-amz-storage-class", "x-amz-website-redirect-location")
+    )
+    if not replaces and _is_same_object(call, source) and not changes:
         reason = (
             "This copy request is illegal because it is trying to copy an object to itself without "
             "changing the object's metadata, storage class, website redirect location or encryption "
@@ -46,7 +45,7 @@ async def copy_object(call: Call) -> Response:
         raise InvalidRequest(reason=reason)
     if replaces:
         info = await _copy(call, source, read_attributes(call, headers), source_conditions(headers))
-    elif changes:
+    elif changes or asks_for_acl(headers):
         info = await _copy_with_changes(call, source)
     else:
         info = await _copy(call, source, None, source_conditions(headers))
@@ -65,7 +64,9 @@ async def _copy(
         source_conditions=conditions,
         conditions=write_conditions(call.request.headers),
         attributes=attributes,
-        owner_id=call.identity.user_id or NOBODY,
+        owner_id=owner_of_new(
+            call.target_bucket, call.identity.user_id or NOBODY, CannedAcl.PRIVATE
+        ),
         checksum_algorithm=checksum_algorithm(call.request.headers),
     )
 
@@ -93,12 +94,13 @@ def _changed(call: Call, kept: ObjectAttributes) -> ObjectAttributes:
     system = dict(kept.headers)
     if redirect:
         system["x-amz-website-redirect-location"] = redirect
+    owner_id, acl = owner_and_acl(call, headers)
     return replace(
         kept,
         headers=system,
         storage_class=read_storage_class(call, headers) or kept.storage_class,
-        owner_id=call.identity.user_id or NOBODY,
-        acl=read_acl(headers),
+        owner_id=owner_id,
+        acl=acl,
     )
 
 

@@ -24,7 +24,7 @@ from s3api.call import Authenticated, Request, Settings
 from s3api.edge import S3Front
 from s3api.router import OperationRouter
 
-ALICE = User(UserId("alice-id"), "alice", "Alice <3")
+ALICE = User(UserId("alice-id"), "alice", "Alice <3", "alice@example.com")
 BOB = User(UserId("bob-id"), "bob", "Bob")
 _USERS = {user.name: user for user in (ALICE, BOB)}
 _NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
@@ -108,6 +108,7 @@ class Front:
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock, min_part_bytes=5)
+        self.store.known_users = (ALICE, BOB)
         self.app = S3Front(
             self.store, NamedCaller(self.settings), OperationRouter(), self.clock, self.settings
         )

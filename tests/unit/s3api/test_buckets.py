@@ -137,8 +137,6 @@ def test_create_bucket_canned_acl(front: Front) -> None:
     [
         ("x-amz-bucket-object-lock-enabled", "true", 501),
         ("x-amz-bucket-object-lock-enabled", "false", 200),
-        ("x-amz-object-ownership", "BucketOwnerEnforced", 501),
-        ("x-amz-grant-read", "id=bob-id", 501),
     ],
 )
 def test_create_bucket_unserved_header(front: Front, header: str, value: str, status: int) -> None:

@@ -69,7 +69,7 @@ def test_put_object_incomplete(front: Front) -> None:
         ("x-amz-server-side-encryption", "AES256", "NotImplemented"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256", "NotImplemented"),
         ("x-amz-object-lock-mode", "COMPLIANCE", "NotImplemented"),
-        ("x-amz-grant-read", "id=x", "NotImplemented"),
+        ("x-amz-grant-read", "id=x", "InvalidArgument"),
     ],
 )
 def test_put_object_refused_stores_nothing(

@@ -101,7 +101,7 @@ def test_named(method: str, path: str, headers: dict[str, str], operation: str) 
 @pytest.mark.parametrize(
     ("method", "path", "error"),
     [
-        ("GET", "/bucket?acl", OperationNotImplemented),
+        ("GET", "/bucket?inventory", OperationNotImplemented),
         ("PUT", "/bucket?versioning", OperationNotImplemented),
         ("PUT", "/bucket?policy", OperationNotImplemented),
         ("DELETE", "/bucket?website", OperationNotImplemented),
