@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from core.configs.access import ObjectOwnership, PublicAccessBlock
+from core.configs.lifecycle import Lifecycle
 from core.configs.versioning import ObjectLock, Retention, Versioning
 from core.light import light
 from core.names import AccessKey, BucketRef, ObjectKey, UploadId, UserId
@@ -136,6 +137,7 @@ class BucketProps:
     ownership: ObjectOwnership | None = None
     public_access_block: PublicAccessBlock | None = None
     is_requester_pays: bool = False
+    lifecycle: Lifecycle | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,18 @@ class JobsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LifecycleConfig:
+    """How the lifecycle rules of buckets are carried out."""
+
+    day_s: float = _setting(
+        86400.0,
+        "length of the day that rules count in; a shorter one is for tests, and is not rounded to midnight",
+        minimum=0.001,
+        maximum=86400,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is logged, and how. The log goes to standard error."""
 
@@ -207,6 +219,7 @@ class Config:
     encryption: EncryptionConfig = EncryptionConfig()
     limits: LimitsConfig = LimitsConfig()
     jobs: JobsConfig = JobsConfig()
+    lifecycle: LifecycleConfig = LifecycleConfig()
     log: LogConfig = LogConfig()
     debug: DebugConfig = DebugConfig()
 

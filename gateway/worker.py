@@ -83,6 +83,7 @@ def _s3_settings(config: Config) -> Settings:
         max_document_bytes=config.limits.max_document_bytes,
         encrypts_new_buckets=config.encryption.new_buckets == "AES256",
         requires_tls_for_customer_keys=config.encryption.require_tls_for_customer_keys,
+        lifecycle_day_s=config.lifecycle.day_s,
     )
 
 

@@ -120,6 +120,7 @@ class Settings:
     storage_classes: tuple[str, ...] = ("STANDARD", "REDUCED_REDUNDANCY")
     encrypts_new_buckets: bool = False
     requires_tls_for_customer_keys: bool = False
+    lifecycle_day_s: float = 86400.0
 
 
 @dataclass(slots=True)

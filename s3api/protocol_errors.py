@@ -121,3 +121,12 @@ class IllegalLocationConstraint(S3Error):
 
     code = "IllegalLocationConstraintException"
     message = "The location constraint is incompatible for the region specific endpoint"
+
+
+class NoSuchLifecycleConfiguration(S3Error):
+    """Fields: bucket."""
+
+    code = "NoSuchLifecycleConfiguration"
+    status = 404
+    message = "The lifecycle configuration does not exist"
+    elements: ClassVar = {"bucket": "BucketName"}

@@ -17,6 +17,7 @@ from s3api.operations import (
     bucket,
     copy,
     delete,
+    lifecycle,
     listing,
     multipart,
     object,
@@ -155,6 +156,38 @@ TABLE: Sequence[Row] = (
             "s3:PutBucketPublicAccessBlock",
         ),
         "publicAccessBlock",
+    ),
+    # --- lifecycle; S3 has one permission for putting and deleting
+    Row(
+        "GET",
+        Operation(
+            "GetBucketLifecycleConfiguration",
+            _BUCKET,
+            lifecycle.get_bucket_lifecycle_configuration,
+            "s3:GetLifecycleConfiguration",
+        ),
+        "lifecycle",
+    ),
+    Row(
+        "PUT",
+        Operation(
+            "PutBucketLifecycleConfiguration",
+            _BUCKET,
+            lifecycle.put_bucket_lifecycle_configuration,
+            "s3:PutLifecycleConfiguration",
+            BodyPolicy.XML,
+        ),
+        "lifecycle",
+    ),
+    Row(
+        "DELETE",
+        Operation(
+            "DeleteBucketLifecycle",
+            _BUCKET,
+            lifecycle.delete_bucket_lifecycle,
+            "s3:PutLifecycleConfiguration",
+        ),
+        "lifecycle",
     ),
     # --- listings
     Row("GET", Operation("ListObjects", _BUCKET, listing.list_objects, "s3:ListBucket")),

@@ -39,6 +39,9 @@ NOTES = {
         "storage class; up to 5 GiB"
     ),
     "GetObjectAttributes": "with the parts of a multipart object, in pages",
+    "PutBucketLifecycleConfiguration": (
+        "every element; without the least days and sizes that stand for AWS's prices"
+    ),
     "ListObjects": "`encoding-type=url`, any delimiter",
     "ListObjectsV2": "`encoding-type=url`, any delimiter, `fetch-owner`",
     "CreateMultipartUpload": "composite and full-object checksums",
@@ -76,6 +79,12 @@ Where weir differs from Amazon S3 on purpose:
 # Operations that are asked of hosts of their own, and look like others here.
 _OTHER_HOSTS = frozenset({"ListDirectoryBuckets", "WriteGetObjectResponse"})
 
+# Operations that later ones of the same request have taken the place of.
+_SUPERSEDED = {
+    "GetBucketLifecycle": "GetBucketLifecycleConfiguration",
+    "PutBucketLifecycle": "PutBucketLifecycleConfiguration",
+}
+
 _LEVELS = {Level.SERVICE: "Service", Level.BUCKET: "Buckets", Level.OBJECT: "Objects"}
 
 
@@ -91,7 +100,7 @@ def render() -> str:
     lines += ["## Not served", "", "| operation | request |", "|---|---|"]
     for name in sorted(model):
         http = model[name]["http"]
-        if name not in served and name not in _OTHER_HOSTS:
+        if _SUPERSEDED.get(name, name) not in served and name not in _OTHER_HOSTS:
             lines.append(f"| {name} | `{http['method']} {http['requestUri']}` |")
     return "\n".join(lines) + "\n"
 

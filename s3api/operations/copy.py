@@ -10,6 +10,7 @@ from core.errors import InvalidArgument, PreconditionFailed, WriteConflict
 from core.types import NOBODY, NULL_VERSION, CannedAcl, Conditions, ObjectAttributes, ObjectInfo
 from s3api.acls import asks_for_acl, owner_and_acl
 from s3api.call import Call, CopySource, Response
+from s3api.expiration import expiration_headers
 from s3api.headers import (
     checksum_algorithm,
     read_attributes,
@@ -49,7 +50,10 @@ async def copy_object(call: Call) -> Response:
         info = await _copy_with_changes(call, source)
     else:
         info = await _copy(call, source, None, source_conditions(headers))
-    return Response(200, _headers(source), _result(info))
+    answer = _headers(source)
+    if call.target_bucket.props.lifecycle is not None:
+        answer += expiration_headers(call, info)
+    return Response(200, answer, _result(info))
 
 
 async def _copy(

@@ -20,6 +20,7 @@ from core.types import (
     User,
 )
 from s3api.call import Call, Response
+from s3api.expiration import abort_headers, expiration_headers
 from s3api.headers import (
     bare_etag,
     checksum_algorithm,
@@ -60,6 +61,8 @@ async def create_multipart_upload(call: Call) -> Response:
         answer.append((b"x-amz-checksum-algorithm", upload.checksum_algorithm.value.encode()))
     if upload.checksum_type is not None:
         answer.append((b"x-amz-checksum-type", upload.checksum_type.value.encode()))
+    if call.target_bucket.props.lifecycle is not None:
+        answer += abort_headers(call, upload)
     body = document(
         "InitiateMultipartUploadResult",
         element("Bucket", call.target_bucket.name),
@@ -159,7 +162,10 @@ async def complete_multipart_upload(call: Call) -> Response:
         expected_checksum=claimed,
         expected_size_bytes=_claimed_size(call),
     )
-    return Response(200, [XML_TYPE], _completed(call, info))
+    answer = [XML_TYPE]
+    if call.target_bucket.props.lifecycle is not None:
+        answer += expiration_headers(call, info)
+    return Response(200, answer, _completed(call, info))
 
 
 def _completed_parts(request: Element) -> list[CompletedPart]:

@@ -7,6 +7,7 @@ from core.errors import Denied, EntityTooLarge
 from core.ranges import resolve_range
 from core.types import MAX_PUT_BYTES, ByteRange, ObjectInfo, PartRange
 from s3api.call import Call, Response
+from s3api.expiration import expiration_headers
 from s3api.headers import (
     delete_conditions,
     parse_range,
@@ -39,7 +40,10 @@ async def put_object(call: Call) -> Response:
         attributes=read_attributes(call, headers),
         conditions=write_conditions(headers),
     )
-    return Response(200, [(b"etag", quoted_etag(info)), *checksum_headers(info.checksum)])
+    answer = [(b"etag", quoted_etag(info)), *checksum_headers(info.checksum)]
+    if call.target_bucket.props.lifecycle is not None:
+        answer += expiration_headers(call, info)
+    return Response(200, answer)
 
 
 def check_length(call: Call, max_bytes: int) -> None:
@@ -78,6 +82,8 @@ async def get_object(call: Call) -> Response:
         await reader.close()
         raise Denied(reason="the object was replaced by one that the caller may not read")
     headers = object_headers(info, overrides)
+    if call.target_bucket.props.lifecycle is not None and wanted_version is None:
+        headers += expiration_headers(call, info)
     status = 200
     if byte_range is not None or wanted_version is not None or call_wants_checksum(call):
         status = _add_details(headers, call, info, byte_range, (reader.first, reader.length))
@@ -97,6 +103,8 @@ async def head_object(call: Call) -> Response:
     byte_range = _requested_range(call)
     first, length = resolve_range(info, byte_range)
     headers = object_headers(info, overrides)
+    if call.target_bucket.props.lifecycle is not None and "versionId" not in request.query:
+        headers += expiration_headers(call, info)
     status = _add_details(headers, call, info, byte_range, (first, length))
     headers.append((b"content-length", b"%d" % length))
     return Response(status, headers)

@@ -10,6 +10,7 @@ from core.names import ObjectKey, parse_object_key
 from core.types import MAX_PUT_BYTES, Identity, ObjectInfo
 from s3api.auth.post_form import PostForm, read_post_form
 from s3api.call import Call, Response
+from s3api.expiration import expiration_headers
 from s3api.headers import read_attributes, write_conditions
 from s3api.response_headers import HeaderList, checksum_headers, quoted_etag
 from s3api.xml import XML_TYPE, document, echo, element
@@ -73,6 +74,8 @@ def _answer(call: Call, form: PostForm, key: ObjectKey, info: ObjectInfo) -> Res
     fields = form.fields
     bucket = call.target_bucket.name
     headers: HeaderList = [(b"etag", quoted_etag(info)), *checksum_headers(info.checksum)]
+    if call.target_bucket.props.lifecycle is not None:
+        headers += expiration_headers(call, info)
     redirect = fields.get("success_action_redirect") or fields.get("redirect")
     if redirect and (target := _redirect_target(redirect, bucket, key, info)):
         return Response(303, [(b"location", target), *headers])

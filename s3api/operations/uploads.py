@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.types import PartListPage, Upload, UploadedPart, UploadListPage, UploadListQuery
 from s3api.call import Call, Response
+from s3api.expiration import abort_headers
 from s3api.operations.page import (
     Encode,
     Owners,
@@ -45,7 +46,10 @@ async def list_parts(call: Call) -> Response:
         _checksum_kind(upload),
         *map(_part, page.parts),
     )
-    return Response(200, [XML_TYPE], body)
+    answer = [XML_TYPE]
+    if call.target_bucket.props.lifecycle is not None:
+        answer += abort_headers(call, upload)
+    return Response(200, answer, body)
 
 
 async def _parts(call: Call, marker: int, limit: int) -> PartListPage:

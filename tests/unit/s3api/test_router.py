@@ -164,10 +164,14 @@ def operations_of_s3() -> dict[str, Any]:
 def test_every_operation_of_s3_is_served_or_refused() -> None:
     """What botocore can ask for is either the operation it means, or an error."""
     served = {row.operation.name for row in TABLE}
-    for operation, shape in operations_of_s3().items():
+    model = operations_of_s3()
+    requests = {tuple(model[each]["http"].items()) for each in served & model.keys()}
+    for operation, shape in model.items():
         method, uri = shape["http"]["method"], shape["http"]["requestUri"]
         if operation in served or operation in _OTHER_HOSTS or "?" not in uri:
             continue
+        if tuple(shape["http"].items()) in requests:
+            continue  # the older name of one that is served
         path = uri.replace("{Bucket}", "bucket").replace("{Key+}", "key")
         with pytest.raises(OperationNotImplemented):
             name(method, path)
