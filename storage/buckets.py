@@ -7,6 +7,7 @@ import asyncio
 from core.errors import BucketNotEmpty, StoreError
 from core.types import Bucket
 from storage.commit import Transaction
+from storage.listing import is_empty_sync
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
 from storage.uploads import drop_uploads
@@ -19,8 +20,8 @@ class Buckets:
         self._mountpaths = mountpaths
 
     async def close(self, bucket: Bucket) -> None:
-        """See StorageNode.close_bucket. Each mountpath closes in a transaction that finds no object, so that no write
-        can slip in; if one holds an object, those closed just now are reopened."""
+        """See StorageNode.close_bucket. Each mountpath closes in a transaction that finds no version, so that no
+        write can slip in; if one holds any, those closed just now are reopened."""
         outcomes = await asyncio.gather(
             *(self._close_on(mountpath, bucket) for mountpath in self._mountpaths.all),
             return_exceptions=True,
@@ -39,10 +40,7 @@ class Buckets:
         now_ns = self._mountpaths.clock.now_ns()
 
         def run(tx: Transaction) -> bool:
-            found = tx.connection.execute(
-                "SELECT 1 FROM idx.object WHERE bucket = ? LIMIT 1", (bucket.bucket_id,)
-            ).fetchone()
-            if found is not None:
+            if not is_empty_sync([tx.connection], bucket.bucket_id):
                 raise BucketNotEmpty(bucket=bucket.name)
             inserted = tx.connection.execute(
                 "INSERT OR IGNORE INTO idx.closed_bucket (bucket, at_ns) VALUES (?, ?)",

@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 import xxhash
 
 from core.conditions import check_copy_source, check_write
-from core.errors import EntityTooLarge, WriteConflict
+from core.configs.versioning import Versioning
+from core.errors import EntityTooLarge, NoSuchKey, WriteConflict
 from core.names import ObjectKey, UserId
 from core.types import (
     MAX_PUT_BYTES,
     NO_CONDITIONS,
+    NULL_VERSION,
     Bucket,
     CannedAcl,
     Checksum,
@@ -27,7 +29,7 @@ from core.types import (
 from storage import crashpoints
 from storage.commit import Transaction
 from storage.digests import MD5, kept_checksum
-from storage.index import Publication, find_object, replace_object, require_open
+from storage.index import find_object, require_open
 from storage.intake import Intake
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
@@ -35,6 +37,7 @@ from storage.objects import Objects
 from storage.publish import Publisher, is_durable
 from storage.reader import FileReader, MemoryReader
 from storage.records import StoredObject
+from storage.versions import Publication, replace_object
 
 _MAX_ATTEMPTS = 10
 
@@ -113,11 +116,10 @@ class Copier:
         target: tuple[Bucket, ObjectKey],
         request: CopyRequest,
     ) -> ObjectInfo:
-        is_same = source[0].bucket_id == target[0].bucket_id and source[1] == target[1]
         for _ in range(_MAX_ATTEMPTS):
             reader, stored = await self._open_source(source, request)
             try:
-                if is_same:
+                if await self._is_in_place(source, target, stored, request):
                     return await self._replace_attributes(target, reader, stored, request)
                 return await self._copy_bytes(target, reader, stored, request)
             except _SourceReplaced:
@@ -144,13 +146,40 @@ class Copier:
         attributes = request.attributes
         if attributes is None:
             owner_id = old.attributes.owner_id if request.owner_id is None else request.owner_id
+            # What locks the source is no property of its copy (AWS: Copying objects, Object Lock).
             attributes = dataclasses.replace(
-                old.attributes, owner_id=owner_id, acl=CannedAcl.PRIVATE
+                old.attributes,
+                owner_id=owner_id,
+                acl=CannedAcl.PRIVATE,
+                retention=None,
+                legal_hold=False,
             )
         now_ns = self._mountpaths.clock.now_ns()
         return ObjectInfo(key, old.size_bytes, old.etag, now_ns, attributes, plan.kept)
 
-    # --- onto another key ---
+    async def _is_in_place(
+        self,
+        source: tuple[Bucket, ObjectKey],
+        target: tuple[Bucket, ObjectKey],
+        stored: StoredObject,
+        request: CopyRequest,
+    ) -> bool:
+        """Whether the copy replaces its own source, so that the bytes can stay where they are. A copy that makes a
+        version of its own gets bytes of its own: no blob is two versions'."""
+        bucket, key = target
+        if source[0].bucket_id != bucket.bucket_id or source[1] != key:
+            return False
+        if bucket.props.versioning is Versioning.ENABLED or stored.info.version_id != NULL_VERSION:
+            return False
+        if request.source_version_id is None:
+            return True
+        try:
+            current = await self._objects.find(bucket, key, None, with_data=False)
+        except NoSuchKey:
+            return False
+        return current.stored.stamp == stored.stamp
+
+    # --- onto another key, or as a new version ---
 
     async def _copy_bytes(
         self,
@@ -223,19 +252,20 @@ class Copier:
         else:
             publication = Publication(info, segments=tuple(stored.segments))
 
-        def run(tx: Transaction) -> None:
+        def run(tx: Transaction) -> ObjectInfo:
             require_open(tx, bucket)
             current = find_object(tx.connection, bucket.bucket_id, key)
             if current is None or current.stamp != stored.stamp:
                 raise _SourceReplaced
             check_write(current.info, key, request.conditions)
-            replace_object(tx, bucket, publication, current)
+            replaced = replace_object(tx, bucket, publication, current)
             crashpoints.reach("attributes:named")
+            return replaced.info
 
         mountpath = self._mountpaths.owner(bucket, key)
-        await mountpath.commit(run, is_durable=is_durable(bucket))
+        made = await mountpath.commit(run, is_durable=is_durable(bucket))
         crashpoints.reach("attributes:committed")
-        return info
+        return made
 
     async def _digested(
         self, info: ObjectInfo, reader: MemoryReader | FileReader, plan: _Plan

@@ -5,6 +5,7 @@ It may run beside a server: what looks wrong is looked at again before it is rep
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from core.names import ObjectKey
 from storage.blobs import read_trailer_sync
 from storage.database import open_reader_sync
 from storage.faults import translate
-from storage.index import find_object, load_whole
+from storage.index import find_object, find_version, load_whole
 from storage.layout import (
     Layout,
     MountpathSpec,
@@ -26,7 +27,7 @@ from storage.layout import (
     live_workers_sync,
     worker_of,
 )
-from storage.names import is_named
+from storage.names import is_named, small_rows
 from storage.reader import load_inline
 from storage.records import (
     OBJECT,
@@ -61,10 +62,11 @@ class Finding:
 
 @dataclass(slots=True)
 class CheckReport:
-    """What a check counted. `findings` are damage; `unnamed_*` and `garbage_rows` are leftovers, which the space
-    cleanup removes."""
+    """What a check counted. `objects` are the current ones; `other_versions` include delete markers. `findings` are
+    damage; `unnamed_*` and `garbage_rows` are leftovers, which the space cleanup removes."""
 
     objects: int = 0
+    other_versions: int = 0
     parts: int = 0
     blobs: int = 0
     small_rows: int = 0
@@ -137,11 +139,13 @@ class _Check:
         self._named_blobs: set[str] = set()
 
     def run(self, verifies_bytes: bool) -> None:
-        for bucket_id, key in self._object_names():
-            self._check_object(bucket_id, key, verifies_bytes)
+        for bucket_id, key, _ in self._rows("object"):
+            find = functools.partial(find_object, self._connection, bucket_id, key)
+            self._check_version(bucket_id, key, find, verifies_bytes)
             self._report.objects += 1
             if self._report.objects % _CHUNK == 0:
                 self._progress(self._report)
+        self._check_other_versions(verifies_bytes)
         self._check_parts(verifies_bytes)
         self._progress(self._report)
         garbage = self._garbage()
@@ -154,27 +158,64 @@ class _Check:
 
     # --- from the index to the bytes ---
 
-    def _object_names(self) -> Iterator[tuple[int, ObjectKey]]:
-        """In chunks, so that no long read holds up the folding of the write-ahead log."""
-        last = (-1, b"")
-        while True:
-            rows = self._connection.execute(
-                "SELECT bucket, key FROM idx.object WHERE (bucket, key) > (?, ?)"
-                " ORDER BY bucket, key LIMIT ?",
-                (*last, _CHUNK),
-            ).fetchall()
-            if not rows:
-                return
-            last = rows[-1]
-            for bucket_id, key in rows:
-                yield bucket_id, ObjectKey(key.decode())
+    def _rows(self, table: str) -> Iterator[tuple[int, ObjectKey, bytes]]:
+        """Bucket, key and record of what a table has; in chunks, so that no long read holds up the folding of the
+        write-ahead log."""
+        last: tuple[object, ...] = (-1, b"", 0)
+        while rows := self._connection.execute(
+            f"SELECT bucket, key, vorder, record FROM idx.{table}"
+            " WHERE (bucket, key, vorder) > (?, ?, ?) ORDER BY bucket, key, vorder LIMIT ?",
+            (*last, _CHUNK),
+        ).fetchall():
+            last = rows[-1][:3]
+            for bucket_id, key, _, record in rows:
+                yield bucket_id, ObjectKey(key.decode()), record
 
-    def _check_object(self, bucket_id: int, key: ObjectKey, verifies_bytes: bool) -> None:
+    def _check_other_versions(self, verifies_bytes: bool) -> None:
+        last: tuple[int, ObjectKey] | None = None
+        for bucket_id, key, record in self._rows("version"):
+            try:
+                version_id = decode_record(record, key).info.version_id
+            except Corrupt as error:
+                self._found(str(error.fields["what"]), bucket_id, key)
+                continue
+            find = functools.partial(find_version, self._connection, bucket_id, key, version_id)
+            self._check_version(bucket_id, key, find, verifies_bytes)
+            if (bucket_id, key) != last:
+                self._check_order(bucket_id, key)
+                last = bucket_id, key
+            self._report.other_versions += 1
+            if self._report.other_versions % _CHUNK == 0:
+                self._progress(self._report)
+
+    def _check_order(self, bucket_id: int, key: ObjectKey) -> None:
+        """The current object is the newest version, and only a delete marker can be so in its place."""
+        newest = self._connection.execute(
+            "SELECT version.vorder, version.is_marker, object.record FROM idx.version"
+            " LEFT JOIN idx.object USING (bucket, key) WHERE version.bucket = ? AND version.key = ?"
+            " ORDER BY version.vorder LIMIT 1",
+            (bucket_id, key.encode()),
+        ).fetchone()
+        if newest is None:
+            return
+        vorder, is_marker, record = newest
+        if record is None and not is_marker:
+            self._found("no version is the current one", bucket_id, key)
+        if record is not None and decode_record(record, key).order <= -vorder:
+            self._found("the current version is not the newest", bucket_id, key)
+
+    def _check_version(
+        self,
+        bucket_id: int,
+        key: ObjectKey,
+        find: Callable[[], StoredObject | None],
+        verifies_bytes: bool,
+    ) -> None:
         problem = ""
         stamp = 0
         for _ in range(_MAX_ATTEMPTS):
             try:
-                stored = find_object(self._connection, bucket_id, key)
+                stored = find()
                 if stored is None:
                     return
                 seen_before, stamp = stored.stamp == stamp, stored.stamp
@@ -192,6 +233,8 @@ class _Check:
         whole = load_whole(self._connection, stored)
         if whole is None:
             return "manifest missing"
+        if stored.sidecar_id is not None and not self._is_row_there(stored.sidecar_id):
+            return f"small row {stored.sidecar_id} missing"
         for segment in whole.segments:
             problem = self._problem_of_segment(segment, stored.info.key, verifies_bytes)
             if problem:
@@ -290,19 +333,12 @@ class _Check:
             return False
 
     def _check_small_rows(self, garbage: set[int | str]) -> None:
-        last_id = 0
-        while True:
-            rows = self._connection.execute(
-                "SELECT id, record FROM small WHERE id > ? ORDER BY id LIMIT ?", (last_id, _CHUNK)
-            ).fetchall()
-            if not rows:
-                return
-            last_id = rows[-1][0]
-            for small_id, record in rows:
-                self._report.small_rows += 1
-                if small_id not in garbage:
-                    self._check_small_row(small_id, record)
-            self._progress(self._report)
+        for small_id, record in small_rows(self._connection):
+            self._report.small_rows += 1
+            if small_id not in garbage:
+                self._check_small_row(small_id, record)
+            if self._report.small_rows % _CHUNK == 0:
+                self._progress(self._report)
 
     def _check_small_row(self, small_id: int, record: bytes) -> None:
         try:
@@ -314,9 +350,12 @@ class _Check:
         except Corrupt as error:
             self._found(f"{error.fields['what']} of small row {small_id}")
             return
-        present = self._connection.execute("SELECT 1 FROM small WHERE id = ?", (small_id,))
-        if present.fetchone() is not None:
+        if self._is_row_there(small_id):
             self._report.unnamed_rows += 1
+
+    def _is_row_there(self, small_id: int) -> bool:
+        found = self._connection.execute("SELECT 1 FROM small WHERE id = ?", (small_id,))
+        return found.fetchone() is not None
 
 
 def _checksum_sync(path: str, size_bytes: int) -> int:

@@ -1,42 +1,55 @@
-"""Owns the rows of objects: how they are found, published and removed, on any connection of storage.database."""
+"""Owns the rows of objects: how current objects and other versions are found, written and moved, on any connection of
+storage.database. What may become of a version is storage.versions' business.
+
+Of a key, `idx.object` has the current object under vorder 0, and `idx.version` every other version and every delete
+marker. A key that has no row in `idx.object` has a marker first in `idx.version`, or nothing at all.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from core.conditions import check_delete, check_write
 from core.errors import Corrupt, NoSuchBucket
 from core.names import ObjectKey
-from core.types import Bucket, Conditions, ObjectInfo
+from core.types import NULL_VERSION, Bucket
 from storage.commit import Transaction
 from storage.records import (
-    OBJECT,
-    Description,
     InlineSegment,
     Refs,
-    Segment,
     StoredObject,
     decode_description,
     decode_record,
-    encode_description,
     encode_record,
     is_manifest,
     refs_of,
     summary_of,
 )
+from storage.version_ids import order_of
 
 _FIND = "SELECT record FROM idx.object WHERE bucket = ? AND key = ? AND vorder = 0"
 _FIND_WITH_DATA = (
     "SELECT object.record, small.data FROM idx.object LEFT JOIN small ON small.id = object.small_id"
     " WHERE object.bucket = ? AND object.key = ? AND object.vorder = 0"
 )
+_FIND_OTHER = "SELECT record FROM idx.version WHERE bucket = ? AND key = ? AND vorder = ?"
+_FIND_OTHER_NULL = "SELECT record FROM idx.version WHERE bucket = ? AND key = ? AND is_null = 1"
+_NEWEST_OTHER = (
+    "SELECT vorder, is_marker, record FROM idx.version WHERE bucket = ? AND key = ?"
+    " ORDER BY vorder LIMIT 1"
+)
+_STATE = (
+    "SELECT EXISTS (SELECT 1 FROM idx.closed_bucket WHERE bucket = ?),"
+    " EXISTS (SELECT 1 FROM idx.version WHERE bucket = ?)"
+)
+
+# --- finding -----------------------------------------------------------------------------------------------------
 
 
 def find_object(
     connection: sqlite3.Connection, bucket_id: int, key: ObjectKey
 ) -> StoredObject | None:
-    """The key's present object as the index has it: a summary if it is made of parts."""
+    """The key's current object as the index has it: a summary if it is made of parts."""
     row = connection.execute(_FIND, (bucket_id, key.encode())).fetchone()
     return None if row is None else decode_record(row[0], key)
 
@@ -51,6 +64,65 @@ def find_with_data(
     """
     row = connection.execute(_FIND_WITH_DATA, (bucket_id, key.encode())).fetchone()
     return None if row is None else (decode_record(row[0], key), row[1])
+
+
+def find_version(
+    connection: sqlite3.Connection, bucket_id: int, key: ObjectKey, version_id: str
+) -> StoredObject | None:
+    """The version or delete marker of that id, wherever it stands now: in one statement, as versions move."""
+    other, place = _other(bucket_id, key, version_id)
+    if not other:
+        return None
+    rows = connection.execute(f"{_FIND} UNION ALL {other}", (bucket_id, key.encode(), *place))
+    return _of_id(version_id, (decode_record(row[0], key) for row in rows))
+
+
+def find_other(
+    connection: sqlite3.Connection, bucket_id: int, key: ObjectKey, version_id: str
+) -> StoredObject | None:
+    """The version or delete marker of that id, unless it is the current object."""
+    other, place = _other(bucket_id, key, version_id)
+    if not other:
+        return None
+    rows = connection.execute(other, place)
+    return _of_id(version_id, (decode_record(row[0], key) for row in rows))
+
+
+def find_newest_other(
+    connection: sqlite3.Connection, bucket_id: int, key: ObjectKey
+) -> StoredObject | None:
+    """The newest version or delete marker beside the current object. If it is a marker and there is no current object,
+    the key is deleted."""
+    row = connection.execute(_NEWEST_OTHER, (bucket_id, key.encode())).fetchone()
+    return None if row is None else decode_record(row[2], key)
+
+
+def others_after(
+    connection: sqlite3.Connection, bucket_id: int, key: ObjectKey, order: int
+) -> Iterator[StoredObject]:
+    """The versions beside the current object that were made after that order, the oldest first."""
+    rows = connection.execute(
+        "SELECT record FROM idx.version WHERE bucket = ? AND key = ? AND vorder < ?"
+        " ORDER BY vorder DESC",
+        (bucket_id, key.encode(), -order),
+    )
+    for (record,) in rows:
+        yield decode_record(record, key)
+
+
+def _other(
+    bucket_id: int, key: ObjectKey, version_id: str
+) -> tuple[str, tuple[int, bytes] | tuple[int, bytes, int]]:
+    """The statement that finds a version in `idx.version`, and its parameters; none for what is no id."""
+    name = (bucket_id, key.encode())
+    if version_id == NULL_VERSION:
+        return _FIND_OTHER_NULL, name
+    order = order_of(version_id)
+    return ("", name) if order is None else (_FIND_OTHER, (*name, -order))
+
+
+def _of_id(version_id: str, found: Iterator[StoredObject]) -> StoredObject | None:
+    return next((stored for stored in found if stored.info.version_id == version_id), None)
 
 
 def load_whole(connection: sqlite3.Connection, stored: StoredObject) -> StoredObject | None:
@@ -69,107 +141,93 @@ def load_whole(connection: sqlite3.Connection, stored: StoredObject) -> StoredOb
     return whole
 
 
-def require_open(tx: Transaction, bucket: Bucket) -> None:
-    """Raises NoSuchBucket if the bucket is closed."""
-    closed = tx.connection.execute(
-        "SELECT 1 FROM idx.closed_bucket WHERE bucket = ?", (bucket.bucket_id,)
+def require_open(tx: Transaction, bucket: Bucket) -> bool:
+    """Whether `idx.version` has anything of the bucket. Raises NoSuchBucket if the bucket is closed."""
+    is_closed, has_versions = tx.connection.execute(
+        _STATE, (bucket.bucket_id, bucket.bucket_id)
     ).fetchone()
-    if closed is not None:
+    if is_closed:
         raise NoSuchBucket(bucket=bucket.name)
+    return bool(has_versions)
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """An object about to be published.
-
-    `data`: its bytes, if they go inline; else they lie in `segments` already. `stamp`: the one in the trailer of its
-    only blob, which then describes the object; 0 if no trailer does, so that a sidecar row must.
-    """
-
-    info: ObjectInfo
-    data: bytes | None = None
-    data_checksum: int = 0
-    segments: tuple[Segment, ...] = ()
-    stamp: int = 0
-
-
-def publish_object(
-    tx: Transaction, bucket: Bucket, publication: Publication, conditions: Conditions
-) -> StoredObject:
-    """Make an object the key's present one, if the conditions hold; what it replaces becomes garbage.
-
-    Segments that the old object and the new one share are kept. Raises NoSuchBucket, PreconditionFailed, NoSuchKey.
-    """
-    require_open(tx, bucket)
-    key = publication.info.key
-    current = find_object(tx.connection, bucket.bucket_id, key)
-    check_write(None if current is None else current.info, key, conditions)
-    return replace_object(tx, bucket, publication, current)
-
-
-def replace_object(
-    tx: Transaction, bucket: Bucket, publication: Publication, current: StoredObject | None
-) -> StoredObject:
-    """The unconditional end of `publish_object`; `current` is what this same transaction found."""
-    stored = _with_description(tx, bucket, publication, 0 if current is None else current.stamp)
-    put_row(tx.connection, bucket.bucket_id, stored)
-    if current is not None:
-        old = _refs(tx, current)
-        tx.add_garbage(old.without(refs_of(stored.segments, stored.sidecar_id)))
-    return stored
-
-
-def put_row(
-    connection: sqlite3.Connection, bucket_id: int, stored: StoredObject, vorder: int = 0
-) -> None:
-    """Write an object's row, given its whole record."""
-    kept = summary_of(stored) if is_manifest(stored) else stored
-    first = kept.segments[0] if kept.segments else None
-    small_id = first.small_id if isinstance(first, InlineSegment) else None
-    connection.execute(
-        "INSERT OR REPLACE INTO idx.object (bucket, key, vorder, small_id, record) VALUES (?, ?, ?, ?, ?)",
-        (bucket_id, stored.info.key.encode(), vorder, small_id, encode_record(kept)),
-    )
-
-
-def remove_object(
-    tx: Transaction, bucket: Bucket, key: ObjectKey, conditions: Conditions
-) -> StoredObject | None:
-    """Remove the key's present object, if the conditions hold. Raises PreconditionFailed, NoSuchKey."""
-    current = find_object(tx.connection, bucket.bucket_id, key)
-    check_delete(None if current is None else current.info, key, conditions)
-    if current is None:
-        return None
-    tx.connection.execute(
-        "DELETE FROM idx.object WHERE bucket = ? AND key = ? AND vorder = 0",
-        (bucket.bucket_id, key.encode()),
-    )
-    tx.add_garbage(_refs(tx, current))
-    return current
-
-
-def _refs(tx: Transaction, stored: StoredObject) -> Refs:
-    whole = load_whole(tx.connection, stored)
+def refs_now(connection: sqlite3.Connection, stored: StoredObject) -> Refs:
+    """All that a version names."""
+    whole = load_whole(connection, stored)
     if whole is None:
         # The manifest is lost; what it named is for the space cleanup.
         return refs_of((), stored.sidecar_id)
     return refs_of(whole.segments, whole.sidecar_id)
 
 
-def _with_description(
-    tx: Transaction, bucket: Bucket, publication: Publication, previous_stamp: int
-) -> StoredObject:
-    """The record, described durably outside the index: by its inline row, its blob's trailer, or a sidecar row."""
-    info = publication.info
-    if publication.data is None and publication.stamp > previous_stamp:
-        return StoredObject(info, publication.stamp, publication.segments)
-    # A trailer written before the present object's would lose to it in a rebuild, so it takes a sidecar to overrule.
-    stamp = tx.next_stamp(after=previous_stamp)
-    if publication.data is not None:
-        inline = InlineSegment(stamp, len(publication.data), publication.data_checksum)
-        stored = StoredObject(info, stamp, (inline,))
-    else:
-        stored = StoredObject(info, stamp, publication.segments, sidecar_id=stamp)
-    description = Description(OBJECT, bucket.bucket_id, info.key.encode(), encode_record(stored))
-    tx.add_small(stamp, encode_description(description), publication.data)
-    return stored
+# --- writing, moving, removing -----------------------------------------------------------------------------------
+
+
+def put_current(connection: sqlite3.Connection, bucket_id: int, stored: StoredObject) -> None:
+    """Write the row of a key's current object, given its whole record."""
+    small_id, record = _row_of(stored)
+    connection.execute(
+        "INSERT OR REPLACE INTO idx.object (bucket, key, vorder, small_id, record) VALUES (?, ?, 0, ?, ?)",
+        (bucket_id, stored.info.key.encode(), small_id, record),
+    )
+
+
+def put_other(connection: sqlite3.Connection, bucket_id: int, stored: StoredObject) -> None:
+    """Write the row of any other version or of a delete marker, given its whole record."""
+    small_id, record = _row_of(stored)
+    info = stored.info
+    flags = (info.is_delete_marker, info.version_id == NULL_VERSION)
+    connection.execute(
+        "INSERT OR REPLACE INTO idx.version (bucket, key, vorder, is_marker, is_null, small_id, record)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (bucket_id, info.key.encode(), -stored.order, *flags, small_id, record),
+    )
+
+
+def _row_of(stored: StoredObject) -> tuple[int | None, bytes]:
+    kept = summary_of(stored) if is_manifest(stored) else stored
+    first = kept.segments[0] if kept.segments else None
+    return first.small_id if isinstance(first, InlineSegment) else None, encode_record(kept)
+
+
+def remove_current(connection: sqlite3.Connection, bucket_id: int, key: ObjectKey) -> None:
+    """Leave the key without a current object; see `promote`."""
+    connection.execute(
+        "DELETE FROM idx.object WHERE bucket = ? AND key = ? AND vorder = 0",
+        (bucket_id, key.encode()),
+    )
+
+
+def remove_other(connection: sqlite3.Connection, bucket_id: int, stored: StoredObject) -> None:
+    connection.execute(
+        "DELETE FROM idx.version WHERE bucket = ? AND key = ? AND vorder = ?",
+        (bucket_id, stored.info.key.encode(), -stored.order),
+    )
+
+
+def demote(connection: sqlite3.Connection, bucket_id: int, current: StoredObject) -> None:
+    """Move a key's current object to the other versions."""
+    key = current.info.key
+    connection.execute(
+        "INSERT INTO idx.version (bucket, key, vorder, is_marker, is_null, small_id, record)"
+        " SELECT bucket, key, ?, 0, ?, small_id, record FROM idx.object"
+        " WHERE bucket = ? AND key = ? AND vorder = 0",
+        (-current.order, current.info.version_id == NULL_VERSION, bucket_id, key.encode()),
+    )
+    remove_current(connection, bucket_id, key)
+
+
+def promote(connection: sqlite3.Connection, bucket_id: int, key: ObjectKey) -> None:
+    """Have the newest of the other versions be the current object of a key that has none, unless it is a marker."""
+    name = (bucket_id, key.encode())
+    row = connection.execute(_NEWEST_OTHER, name).fetchone()
+    if row is None or row[1]:
+        return
+    place = (*name, row[0])
+    connection.execute(
+        "INSERT INTO idx.object (bucket, key, vorder, small_id, record)"
+        " SELECT bucket, key, 0, small_id, record FROM idx.version"
+        " WHERE bucket = ? AND key = ? AND vorder = ?",
+        place,
+    )
+    connection.execute("DELETE FROM idx.version WHERE bucket = ? AND key = ? AND vorder = ?", place)

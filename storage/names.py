@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from core.errors import Corrupt
 from core.names import ObjectKey
 from storage.database import snapshot
-from storage.index import find_object, load_whole
+from storage.index import find_object, find_version, load_whole, others_after
 from storage.records import (
     OBJECT,
     Description,
@@ -20,12 +20,29 @@ from storage.records import (
 )
 from storage.upload_records import PART, UPLOAD, decode_part, decode_upload
 
+_CHUNK = 500
+
 
 def objects(connection: sqlite3.Connection) -> Iterator[tuple[int, StoredObject]]:
-    """Every object's bucket id and record as the index has it. Raises Corrupt at one that cannot be read."""
-    rows = connection.execute("SELECT bucket, key, record FROM idx.object ORDER BY bucket, key")
-    for bucket_id, key, record in rows:
-        yield bucket_id, decode_record(record, ObjectKey(key.decode()))
+    """Every key's current object, its bucket id and record as the index has it, then every other version and delete
+    marker. Raises Corrupt at one that cannot be read."""
+    for table in ("object", "version"):
+        rows = connection.execute(
+            f"SELECT bucket, key, record FROM idx.{table} ORDER BY bucket, key, vorder"
+        )
+        for bucket_id, key, record in rows:
+            yield bucket_id, decode_record(record, ObjectKey(key.decode()))
+
+
+def small_rows(connection: sqlite3.Connection) -> Iterator[tuple[int, bytes]]:
+    """Every small row's id and description, in chunks, so that no long read holds up the folding of the write-ahead
+    log."""
+    last_id = 0
+    while rows := connection.execute(
+        "SELECT id, record FROM small WHERE id > ? ORDER BY id LIMIT ?", (last_id, _CHUNK)
+    ).fetchall():
+        last_id = rows[-1][0]
+        yield from rows
 
 
 def named_blobs(connection: sqlite3.Connection) -> Iterator[str]:
@@ -61,15 +78,41 @@ def is_named(connection: sqlite3.Connection, description: Description, own_id: i
         return True
     if description.kind not in (OBJECT, PART):
         raise Corrupt(what=f"description of kind {description.kind}", where=str(own_id))
-    key = ObjectKey(description.key.decode())
-    stored = find_object(connection, description.bucket_id, key)
-    if stored is None:
-        return False
+    return any(
+        _names(connection, stored, own_id)
+        for stored in _candidates(connection, description, own_id)
+    )
+
+
+def _candidates(
+    connection: sqlite3.Connection, description: Description, own_id: int | str
+) -> Iterator[StoredObject]:
+    """The versions that may name what describes itself so."""
+    bucket_id, key = description.bucket_id, ObjectKey(description.key.decode())
+    if description.kind == OBJECT:
+        described = decode_record(description.record, key)
+        stored = find_version(connection, bucket_id, key, described.info.version_id)
+        if stored is not None:
+            yield stored
+        if isinstance(own_id, int):
+            return
+        # A blob's trailer was written before the version had its place, see versions.publish_object.
+        made_at = described.stamp
+    else:
+        # A part does not say of which version it became a part, but it is older.
+        made_at = decode_part(description.record).stamp
+    current = find_object(connection, bucket_id, key)
+    if current is not None:
+        yield current
+    yield from others_after(connection, bucket_id, key, made_at)
+
+
+def _names(connection: sqlite3.Connection, stored: StoredObject, own_id: int | str) -> bool:
     if stored.sidecar_id == own_id:
         return True
     whole = load_whole(connection, stored)
     if whole is None:
-        raise Corrupt(what="manifest missing", where=key)
+        raise Corrupt(what="manifest missing", where=stored.info.key)
     return any(_id_of(segment) == own_id for segment in whole.segments)
 
 

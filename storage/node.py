@@ -14,7 +14,6 @@ from core.types import (
     ListPage,
     ListQuery,
     ObjectAttributes,
-    ObjectChanges,
     ObjectInfo,
     Upload,
     UploadListPage,
@@ -26,7 +25,12 @@ from storage.buckets import Buckets
 from storage.copying import Copier, CopyRequest
 from storage.intake import Intake
 from storage.layout import MountpathSpec
-from storage.listing import is_empty_sync, list_objects_sync, list_uploads_sync
+from storage.listing import (
+    is_empty_sync,
+    list_objects_sync,
+    list_uploads_sync,
+    list_versions_sync,
+)
 from storage.mountpaths import Mountpaths
 from storage.multipart import Multipart
 from storage.objects import Objects
@@ -60,6 +64,7 @@ class LocalNode:
         self.put = objects.put
         self.delete = objects.delete
         self.delete_many = objects.delete_many
+        self.update_object = objects.update_object
         self.create_upload = multipart.create_upload
         self.get_upload = multipart.get_upload
         self.upload_part = multipart.upload_part
@@ -103,20 +108,10 @@ class LocalNode:
         )
         return await self._copier.copy((source_bucket, source_key), (bucket, key), request)
 
-    async def update_object(
-        self,
-        bucket: Bucket,
-        key: ObjectKey,
-        changes: ObjectChanges,
-        *,
-        version_id: str | None = None,
-        conditions: Conditions = NO_CONDITIONS,
-        bypass_governance: bool = False,
-    ) -> ObjectInfo:
-        raise NotImplementedError
-
     async def list_versions(self, bucket: Bucket, query: VersionListQuery) -> VersionListPage:
-        raise NotImplementedError
+        return await self.mountpaths.read_all(
+            lambda connections: list_versions_sync(connections, bucket.bucket_id, query)
+        )
 
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
         return await self.mountpaths.read_all(

@@ -8,34 +8,44 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sqlite3
 from collections.abc import Callable, Sequence
 
 from core.conditions import check_read
-from core.errors import NoSuchKey, NoSuchVersion, StoreError
+from core.configs.versioning import Versioning
+from core.errors import NoSuchKey, NotFound, StoreError
 from core.names import ObjectKey
 from core.protocols import BodyStream, ObjectReader
 from core.ranges import resolve_range
 from core.types import (
     NO_CONDITIONS,
-    NULL_VERSION,
     Bucket,
     ByteRange,
     Conditions,
     DeleteItem,
     DeleteResult,
     ObjectAttributes,
+    ObjectChanges,
     ObjectInfo,
 )
 from storage import crashpoints
 from storage.commit import Transaction
-from storage.index import Publication, remove_object
 from storage.intake import Intake
 from storage.manifests import Manifests, NotKept
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
 from storage.publish import Publisher, is_durable
-from storage.reader import BlobGone, FileReader, Found, MemoryReader, log_corrupt, lookup
+from storage.reader import (
+    BlobGone,
+    FileReader,
+    Found,
+    MemoryReader,
+    log_corrupt,
+    lookup,
+    lookup_version,
+)
 from storage.records import StoredObject
+from storage.versions import Deletion, Publication, Update, delete_object, missing, update_object
 
 _MAX_ATTEMPTS = 10
 
@@ -54,21 +64,40 @@ class Objects:
     async def find(
         self, bucket: Bucket, key: ObjectKey, version_id: str | None, *, with_data: bool = True
     ) -> Found:
-        """Look an object up, on the loop if memory will answer. Raises NoSuchKey, NoSuchVersion."""
-        if version_id is not None and version_id != NULL_VERSION:
-            raise NoSuchVersion(key=key, version_id=version_id)
+        """Look an object up, on the loop if memory will answer. Raises NoSuchKey (KeyIsDeleted), NoSuchVersion,
+        VersionIsDeleteMarker."""
         mountpath = self._mountpaths.owner(bucket, key)
-        found = await self._look_up(mountpath, bucket.bucket_id, key, with_data)
+        if version_id is None:
+            query = functools.partial(
+                lookup, bucket_id=bucket.bucket_id, key=key, with_data=with_data
+            )
+        else:
+            query = functools.partial(
+                lookup_version,
+                bucket_id=bucket.bucket_id,
+                key=key,
+                version_id=version_id,
+                with_data=with_data,
+            )
+        found = await self._look_up(mountpath, query)
         if found is not None:
             return found
-        if version_id is not None:
-            raise NoSuchVersion(key=key, version_id=version_id)
-        raise NoSuchKey(key=key)
+        raise await self._missing(mountpath, bucket, key, version_id)
+
+    async def _missing(
+        self, mountpath: Mountpath, bucket: Bucket, key: ObjectKey, version_id: str | None
+    ) -> NotFound:
+        if bucket.props.versioning is Versioning.OFF and version_id is None:
+            return NoSuchKey(key=key)
+
+        def query(index: sqlite3.Connection) -> NotFound:
+            return missing(index, bucket.bucket_id, key, version_id)
+
+        return mountpath.read_inline(query) if mountpath.is_fast else await mountpath.read(query)
 
     async def _look_up(
-        self, mountpath: Mountpath, bucket_id: int, key: ObjectKey, with_data: bool
+        self, mountpath: Mountpath, query: Callable[..., Found | None]
     ) -> Found | None:
-        query = functools.partial(lookup, bucket_id=bucket_id, key=key, with_data=with_data)
         uuid = mountpath.spec.uuid
         if mountpath.is_fast:
             hot = mountpath.opened().hot
@@ -196,8 +225,9 @@ class Objects:
         conditions: Conditions = NO_CONDITIONS,
         bypass_governance: bool = False,
     ) -> DeleteResult:
+        deletion = self._deletion(bucket, bypass_governance)
         item = DeleteItem(key, version_id, conditions)
-        (outcome,) = await self._delete_on(self._mountpaths.owner(bucket, key), bucket, [item])
+        (outcome,) = await self._delete_on(self._mountpaths.owner(bucket, key), deletion, [item])
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -205,6 +235,7 @@ class Objects:
     async def delete_many(
         self, bucket: Bucket, items: Sequence[DeleteItem], *, bypass_governance: bool = False
     ) -> Sequence[DeleteResult | Exception]:
+        deletion = self._deletion(bucket, bypass_governance)
         places: dict[Mountpath, list[int]] = {}
         for place, item in enumerate(items):
             places.setdefault(self._mountpaths.owner(bucket, item.key), []).append(place)
@@ -213,7 +244,7 @@ class Objects:
         async def delete_share(mountpath: Mountpath, share: list[int]) -> None:
             wanted = [items[place] for place in share]
             try:
-                results = await self._delete_on(mountpath, bucket, wanted)
+                results = await self._delete_on(mountpath, deletion, wanted)
             except StoreError as error:
                 results = [error] * len(share)
             for place, result in zip(share, results, strict=True):
@@ -224,13 +255,17 @@ class Objects:
                 group.create_task(delete_share(mountpath, share))
         return outcomes
 
+    def _deletion(self, bucket: Bucket, bypasses_governance: bool) -> Deletion:
+        return Deletion(bucket, self._mountpaths.clock.now_ns(), bypasses_governance)
+
     async def _delete_on(
-        self, mountpath: Mountpath, bucket: Bucket, items: Sequence[DeleteItem]
+        self, mountpath: Mountpath, deletion: Deletion, items: Sequence[DeleteItem]
     ) -> list[DeleteResult | Exception]:
         """Delete on one mountpath, all in one transaction; one item's failure is its own outcome."""
+        bucket = deletion.bucket
 
         def run(tx: Transaction) -> list[DeleteResult | Exception]:
-            outcomes = [_delete_one(tx, bucket, item) for item in items]
+            outcomes = [_delete_one(tx, deletion, item) for item in items]
             crashpoints.reach("delete:unnamed")
             return outcomes
 
@@ -238,12 +273,31 @@ class Objects:
         crashpoints.reach("delete:committed")
         return outcomes
 
+    # --- changing ---
 
-def _delete_one(tx: Transaction, bucket: Bucket, item: DeleteItem) -> DeleteResult | Exception:
+    async def update_object(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        changes: ObjectChanges,
+        *,
+        version_id: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+        bypass_governance: bool = False,
+    ) -> ObjectInfo:
+        now_ns = self._mountpaths.clock.now_ns()
+        update = Update(key, changes, now_ns, version_id, conditions, bypass_governance)
+        mountpath = self._mountpaths.owner(bucket, key)
+        info = await mountpath.commit(
+            lambda tx: update_object(tx, bucket, update), is_durable=is_durable(bucket)
+        )
+        crashpoints.reach("update:committed")
+        return info
+
+
+def _delete_one(tx: Transaction, deletion: Deletion, item: DeleteItem) -> DeleteResult | Exception:
     try:
-        if item.version_id in (None, NULL_VERSION):
-            remove_object(tx, bucket, item.key, item.conditions)
-        return DeleteResult(item.key, item.version_id)
+        return delete_object(tx, deletion, item)
     except StoreError as error:
         # Raised before anything was written, so the others of the transaction are not touched.
         return error

@@ -15,7 +15,6 @@ from core.types import Bucket, Conditions, ObjectInfo
 from storage import crashpoints
 from storage.blobs import BlobWriter
 from storage.commit import Operation, Transaction
-from storage.index import Publication, publish_object
 from storage.mountpath import Mountpath
 from storage.records import (
     OBJECT,
@@ -25,6 +24,7 @@ from storage.records import (
     encode_description,
     encode_record,
 )
+from storage.versions import Publication, as_version, publish_object
 
 T = TypeVar("T")
 
@@ -69,13 +69,14 @@ class Publisher:
     ) -> ObjectInfo:
         """Publish an object whose bytes go into its small row: one transaction does it all."""
 
-        def run(tx: Transaction) -> None:
-            publish_object(tx, bucket, publication, conditions)
+        def run(tx: Transaction) -> ObjectInfo:
+            stored = publish_object(tx, bucket, publication, conditions)
             crashpoints.reach("put:small-written")
+            return stored.info
 
-        await mountpath.commit(run, is_durable=is_durable(bucket))
+        info = await mountpath.commit(run, is_durable=is_durable(bucket))
         crashpoints.reach("put:small-committed")
-        return publication.info
+        return info
 
     async def publish_blob(
         self,
@@ -86,17 +87,18 @@ class Publisher:
         point: str = "put",
     ) -> ObjectInfo:
         """Publish a plain object (its info, blob and xxh3_64), or remove the blob."""
-        info, blob, checksum = made
+        made_info, blob, checksum = made
         stamp = mountpath.opened().next_stamp()
+        info = as_version(bucket, made_info, stamp)
         segments = (FileSegment(blob.blob_id, info.size_bytes, checksum),)
         record = encode_record(StoredObject(info, stamp, segments))
         description = Description(OBJECT, bucket.bucket_id, info.key.encode(), record)
         publication = Publication(info, segments=segments, stamp=stamp)
         commit = BlobCommit(blob, encode_description(description), is_durable(bucket), point)
-        await self.commit_blob(
+        stored = await self.commit_blob(
             mountpath, commit, lambda tx: publish_object(tx, bucket, publication, conditions)
         )
-        return info
+        return stored.info
 
     async def commit_blob(
         self, mountpath: Mountpath, commit: BlobCommit, operation: Operation[T]

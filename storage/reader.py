@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import logging
 import os
 import random
@@ -18,9 +19,10 @@ from core.names import ObjectKey
 from core.protocols import FileSlice
 from core.types import ObjectInfo
 from storage.blobs import open_cached
-from storage.index import find_object, find_with_data, load_whole
+from storage.index import find_object, find_version, find_with_data, load_whole
 from storage.mountpath import Mountpath
 from storage.records import FileSegment, InlineSegment, Segment, StoredObject
+from storage.versions import refuse_marker
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ def lookup(
     with_data: bool = True,
     load: LoadWhole = load_whole,
 ) -> Found | None:
-    """Find an object and what of it lies in small.db. Raises Corrupt."""
+    """Find a current object and what of it lies in small.db. Raises Corrupt."""
     if with_data:
         found = find_with_data(connection, bucket_id, key)
         if found is None:
@@ -57,21 +59,37 @@ def lookup(
         if data is not None:
             _verify_inline(data, stored.segments[0], key)
             return Found(stored, data)
-    return _lookup_in_steps(connection, bucket_id, key, with_data=with_data, load=load)
+    find = functools.partial(find_object, connection, bucket_id, key)
+    return _lookup_in_steps(connection, find, key, with_data=with_data, load=load)
+
+
+def lookup_version(
+    connection: sqlite3.Connection,
+    bucket_id: int,
+    key: ObjectKey,
+    version_id: str,
+    *,
+    with_data: bool = True,
+    load: LoadWhole = load_whole,
+) -> Found | None:
+    """`lookup` of a version, current or not. Raises Corrupt, VersionIsDeleteMarker."""
+    find = functools.partial(find_version, connection, bucket_id, key, version_id)
+    return _lookup_in_steps(connection, find, key, with_data=with_data, load=load)
 
 
 def _lookup_in_steps(
     connection: sqlite3.Connection,
-    bucket_id: int,
+    find: Callable[[], StoredObject | None],
     key: ObjectKey,
     *,
     with_data: bool,
     load: LoadWhole,
 ) -> Found | None:
     for _ in range(_MAX_ATTEMPTS):
-        stored = find_object(connection, bucket_id, key)
+        stored = find()
         if stored is None:
             return None
+        refuse_marker(stored.info)
         whole = load(connection, stored)
         if whole is not None:
             inline = [part for part in whole.segments if isinstance(part, InlineSegment)]
@@ -82,7 +100,7 @@ def _lookup_in_steps(
             if None not in blocks:
                 return Found(whole, b"".join(block for block in blocks if block is not None))
         # Overwritten between the two reads: small rows are removed soon after their object.
-        again = find_object(connection, bucket_id, key)
+        again = find()
         if again is not None and again.stamp == stored.stamp:
             raise log_corrupt("small row missing", key)
     raise log_corrupt("object that never stays", key)

@@ -1,8 +1,9 @@
 """Owns the making of a lost index anew, from what small rows and blobs say of themselves. Blocking; nothing else may
 run on the store meanwhile.
 
-Of several descriptions of one key the newest stamp wins. What comes back beyond what was acknowledged: objects whose
-delete was acknowledged but whose bytes were not yet removed, and writes that had become durable unacknowledged.
+Of several descriptions of one version, and of several null versions of a key, the newest stamp wins. What comes back
+beyond what was acknowledged: versions whose removal was acknowledged but whose bytes were not yet removed, and writes
+that had become durable unacknowledged.
 """
 
 from __future__ import annotations
@@ -16,12 +17,24 @@ from pathlib import Path
 
 from core.errors import Conflict, Corrupt
 from core.names import ObjectKey
+from core.types import NULL_VERSION
 from storage.blobs import read_trailer_sync
 from storage.commit import FileLock
 from storage.database import open_rebuild_sync
 from storage.doctor import Finding
 from storage.faults import translate
-from storage.index import load_whole, put_row
+from storage.index import (
+    demote,
+    find_newest_other,
+    find_object,
+    find_other,
+    load_whole,
+    promote,
+    put_current,
+    put_other,
+    remove_current,
+    remove_other,
+)
 from storage.layout import (
     Layout,
     MountpathSpec,
@@ -29,13 +42,14 @@ from storage.layout import (
     live_workers_sync,
     sync_directory,
 )
-from storage.names import objects
+from storage.names import objects, small_rows
 from storage.records import (
     OBJECT,
     Description,
     FileSegment,
     InlineSegment,
     Segment,
+    StoredObject,
     decode_description,
     decode_record,
 )
@@ -48,12 +62,14 @@ _CHUNK = 500
 
 @dataclass(slots=True)
 class RebuildReport:
-    """What a rebuild read and made. `unfinished_blobs` were never published and stay for the space cleanup."""
+    """What a rebuild read and made. `objects` counts every version that has bytes. `unfinished_blobs` were never
+    published and stay for the space cleanup."""
 
     small_rows: int = 0
     blobs: int = 0
     unfinished_blobs: int = 0
     objects: int = 0
+    delete_markers: int = 0
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -99,6 +115,8 @@ class _Rebuild:
         self._bucket_ids = bucket_ids
         self._progress = progress
         self._new = layout.directory / "index.db.new"
+        # Blobs that a small row describes: what their own trailers say is out of date.
+        self._described: set[str] = set()
 
     def run(self) -> None:
         if not self._layout.small_db.exists():
@@ -111,6 +129,7 @@ class _Rebuild:
             self._read_small_rows(connection)
             blob_ids = self._read_blobs(connection)
             claimed = self._check_objects(connection, blob_ids)
+            _settle(connection)
             drop_restored_parts(connection, lambda segment: _id_of(segment) in claimed)
             connection.execute(f"PRAGMA idx.user_version = {VERSION}")
             connection.execute("COMMIT")
@@ -135,18 +154,11 @@ class _Rebuild:
     # --- reading what describes itself ---
 
     def _read_small_rows(self, connection: sqlite3.Connection) -> None:
-        last_id = 0
-        while True:
-            rows = connection.execute(
-                "SELECT id, record FROM small WHERE id > ? ORDER BY id LIMIT ?", (last_id, _CHUNK)
-            ).fetchall()
-            if not rows:
-                return
-            last_id = rows[-1][0]
-            for small_id, record in rows:
-                self._report.small_rows += 1
-                self._restore(connection, record, f"small row {small_id}")
-            self._progress(self._report)
+        for small_id, record in small_rows(connection):
+            self._report.small_rows += 1
+            self._restore(connection, record, f"small row {small_id}")
+            if self._report.small_rows % _CHUNK == 0:
+                self._progress(self._report)
 
     def _read_blobs(self, connection: sqlite3.Connection) -> set[str]:
         blob_ids: set[str] = set()
@@ -159,6 +171,8 @@ class _Rebuild:
                 blob_ids.add(path.name)
                 continue
             blob_ids.add(path.name)
+            if path.name in self._described:
+                continue
             self._restore(connection, trailer.description, f"blob {path.name}")
             if self._report.blobs % _CHUNK == 0:
                 self._progress(self._report)
@@ -175,7 +189,11 @@ class _Rebuild:
             if self._bucket_ids is not None and description.bucket_id not in self._bucket_ids:
                 return
             if description.kind == OBJECT:
-                _restore_object(connection, description)
+                stored = decode_record(description.record, ObjectKey(description.key.decode()))
+                _restore_object(connection, description.bucket_id, stored)
+                if stored.sidecar_id is not None:
+                    blobs = [part for part in stored.segments if isinstance(part, FileSegment)]
+                    self._described.update(part.blob_id for part in blobs)
             elif description.kind == UPLOAD:
                 restore_upload(connection, description)
             elif description.kind == PART:
@@ -190,13 +208,16 @@ class _Rebuild:
     def _check_objects(self, connection: sqlite3.Connection, blob_ids: set[str]) -> set[int | str]:
         """Drop what describes bytes that are all gone: its removal was under way. Gives the ids that objects claim."""
         claimed: set[int | str] = set()
-        gone: list[tuple[int, bytes]] = []
+        gone: list[tuple[int, StoredObject]] = []
         for bucket_id, stored in objects(connection):
+            if stored.info.is_delete_marker:
+                self._report.delete_markers += 1
+                continue
             whole = load_whole(connection, stored)
             segments = () if whole is None else whole.segments
             missing = [part for part in segments if not _is_there(connection, part, blob_ids)]
             if whole is None or (missing and len(missing) == len(segments)):
-                gone.append((bucket_id, stored.info.key.encode()))
+                gone.append((bucket_id, stored))
                 continue
             if missing:
                 key = stored.info.key.encode()
@@ -204,22 +225,48 @@ class _Rebuild:
                 self._found(what, Description(OBJECT, bucket_id, key, b""))
             claimed.update(_id_of(segment) for segment in segments)
             self._report.objects += 1
-        connection.executemany(
-            "DELETE FROM idx.object WHERE bucket = ? AND key = ? AND vorder = 0", gone
-        )
+        for bucket_id, stored in gone:
+            _remove(connection, bucket_id, stored)
         return claimed
 
 
-def _restore_object(connection: sqlite3.Connection, description: Description) -> None:
-    key = ObjectKey(description.key.decode())
-    stored = decode_record(description.record, key)
-    row = connection.execute(
-        "SELECT record FROM idx.object WHERE bucket = ? AND key = ? AND vorder = ?",
-        (description.bucket_id, description.key, description.vorder),
-    ).fetchone()
-    if row is not None and decode_record(row[0], key).stamp >= stored.stamp:
-        return
-    put_row(connection, description.bucket_id, stored, description.vorder)
+def _restore_object(connection: sqlite3.Connection, bucket_id: int, stored: StoredObject) -> None:
+    """Put a version or delete marker back, unless a later description of it is there. Until `_settle`, `idx.object` has
+    the null versions, as that is all there is in most buckets; `idx.version` has the others and all markers."""
+    key, version_id = stored.info.key, stored.info.version_id
+    is_plain = version_id == NULL_VERSION and not stored.info.is_delete_marker
+    known = find_object(connection, bucket_id, key) if version_id == NULL_VERSION else None
+    if known is None:
+        known = find_other(connection, bucket_id, key, version_id)
+    if known is not None:
+        if known.stamp >= stored.stamp:
+            return
+        _remove(connection, bucket_id, known)
+    if is_plain:
+        put_current(connection, bucket_id, stored)
+    else:
+        put_other(connection, bucket_id, stored)
+
+
+def _remove(connection: sqlite3.Connection, bucket_id: int, stored: StoredObject) -> None:
+    if stored.info.version_id == NULL_VERSION and not stored.info.is_delete_marker:
+        remove_current(connection, bucket_id, stored.info.key)
+    else:
+        remove_other(connection, bucket_id, stored)
+
+
+def _settle(connection: sqlite3.Connection) -> None:
+    """Have the newest version of every key that has several stand where current objects do, unless it is a marker."""
+    rows = connection.execute("SELECT DISTINCT bucket, key FROM idx.version").fetchall()
+    for bucket_id, raw in rows:
+        key = ObjectKey(raw.decode())
+        newest = find_newest_other(connection, bucket_id, key)
+        null = find_object(connection, bucket_id, key)
+        if newest is None or (null is not None and null.order > newest.order):
+            continue
+        if null is not None:
+            demote(connection, bucket_id, null)
+        promote(connection, bucket_id, key)
 
 
 def _is_there(connection: sqlite3.Connection, segment: Segment, blob_ids: set[str]) -> bool:

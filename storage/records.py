@@ -63,9 +63,10 @@ Segment = InlineSegment | FileSegment
 class StoredObject:
     """An object's record.
 
-    `stamp` orders the records of a mountpath: of two that describe the same key, the greater one is in force.
+    `stamp` orders the records of a mountpath: of two that describe the same version, the greater one is in force.
     `sidecar_id` is the small row that describes the object beyond its blobs' own trailers, if there is one.
     `is_summary`: `segments` and `info.parts` are left out here and stand in the sidecar row.
+    `first_stamp` is the one with which the version was made, if its record was changed since; else 0.
     """
 
     info: ObjectInfo
@@ -73,6 +74,12 @@ class StoredObject:
     segments: Sequence[Segment] = ()
     sidecar_id: int | None = None
     is_summary: bool = False
+    first_stamp: int = 0
+
+    @property
+    def order(self) -> int:
+        """The version's place among those of its key: the greater, the newer."""
+        return self.first_stamp or self.stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +90,10 @@ class Description:
     bucket_id: int
     key: bytes
     record: bytes
-    vorder: int = 0
 
 
 OBJECT = "object"
-"""The kind of a description whose `record` is an object's."""
+"""The kind of a description whose `record` is an object's, or a delete marker's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,12 @@ def _pack(fields: Any) -> bytes:
 
 # --- records -----------------------------------------------------------------------------------------------------
 
+_FIELDS = 11
+# What few records have stands behind the fields that all have, by these names.
+_FIRST_STAMP = "first"
+_IS_MARKER = "marker"
+_NO_EXTRAS: dict[str, Any] = {}
+
 
 def encode_record(stored: StoredObject) -> bytes:
     """The record as it is; `summary_of` first for the index's form."""
@@ -148,7 +160,12 @@ def encode_record(stored: StoredObject) -> bytes:
             for part in info.parts
         ],
     )
-    return _pack(fields)
+    extras: dict[str, Any] = {}
+    if stored.first_stamp:
+        extras[_FIRST_STAMP] = stored.first_stamp
+    if info.is_delete_marker:
+        extras[_IS_MARKER] = True
+    return _pack((*fields, extras) if extras else fields)
 
 
 def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
@@ -157,6 +174,7 @@ def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
         fields = msgpack.unpackb(raw, strict_map_key=False)
         if fields[0] != VERSION:
             raise Corrupt(what=f"record of version {fields[0]}", where=key)
+        extras = fields.pop() if len(fields) > _FIELDS else _NO_EXTRAS
         (
             _,
             stamp,
@@ -182,11 +200,22 @@ def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
             if parts
             else (),
         )
-        if body is None:
-            return StoredObject(info, stamp, (), sidecar_id, is_summary=True)
-        return StoredObject(info, stamp, [unpack_segment(part) for part in body], sidecar_id)
+        stored = StoredObject(
+            info,
+            stamp,
+            () if body is None else [unpack_segment(part) for part in body],
+            sidecar_id,
+            body is None,
+        )
+        return _with_extras(stored, extras) if extras else stored
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
         raise Corrupt(what="record", where=key) from error
+
+
+def _with_extras(stored: StoredObject, extras: dict[str, Any]) -> StoredObject:
+    if extras.get(_IS_MARKER):
+        stored = replace(stored, info=replace(stored.info, is_delete_marker=True))
+    return replace(stored, first_stamp=extras.get(_FIRST_STAMP, 0))
 
 
 def decode_listed(key: bytes, raw: bytes) -> ObjectInfo:
@@ -333,7 +362,6 @@ def encode_description(description: Description) -> bytes:
             description.bucket_id,
             description.key,
             description.record,
-            description.vorder,
         )
     )
 
@@ -341,10 +369,11 @@ def encode_description(description: Description) -> bytes:
 def decode_description(raw: bytes, where: str) -> Description:
     """Raises Corrupt, naming `where` it was found."""
     try:
-        version, *fields = msgpack.unpackb(raw)
+        # Those of the first stores have one field more, always 0.
+        version, kind, bucket_id, key, record, *_ = msgpack.unpackb(raw)
         if version != VERSION:
             raise Corrupt(what=f"description of version {version}", where=where)
-        return Description(*fields)
+        return Description(kind, bucket_id, key, record)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise Corrupt(what="description", where=where) from error
 

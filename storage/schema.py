@@ -6,7 +6,7 @@ from the blobs. All statements must be repeatable (IF NOT EXISTS); VERSION goes 
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 
 SMALL_TABLES = (
     # record: a description (storage.records); data NULL: a sidecar that describes what lies elsewhere.
@@ -14,10 +14,16 @@ SMALL_TABLES = (
 )
 
 INDEX_TABLES = (
-    # vorder orders the versions of a key, newest first; 0 is the only one without versioning. small_id: the row that
-    # has all its bytes, if one does.
+    # The current object of each key, under vorder 0: what reads without a version id and listings of keys meet.
+    # small_id: the row that has all its bytes, if one does.
     "CREATE TABLE IF NOT EXISTS idx.object (bucket INTEGER NOT NULL, key BLOB NOT NULL, vorder INTEGER NOT NULL,"
     " small_id INTEGER, record BLOB NOT NULL, PRIMARY KEY (bucket, key, vorder)) WITHOUT ROWID",
+    # Every other version, and every delete marker, of a key newest first: vorder is minus the stamp with which the
+    # version was made. A key without a row in idx.object has a marker first here, or nothing.
+    "CREATE TABLE IF NOT EXISTS idx.version (bucket INTEGER NOT NULL, key BLOB NOT NULL, vorder INTEGER NOT NULL,"
+    " is_marker INTEGER NOT NULL, is_null INTEGER NOT NULL, small_id INTEGER, record BLOB NOT NULL,"
+    " PRIMARY KEY (bucket, key, vorder)) WITHOUT ROWID",
+    "CREATE UNIQUE INDEX IF NOT EXISTS idx.null_version ON version (bucket, key) WHERE is_null = 1",
     # What no record names any more and is still to be removed: refs (storage.records) of blobs and small rows.
     "CREATE TABLE IF NOT EXISTS idx.garbage (id INTEGER PRIMARY KEY, refs BLOB NOT NULL)",
     # A bucket that takes no writes; dropped: nothing of it is left, but late writers must still be refused.
@@ -30,7 +36,7 @@ INDEX_TABLES = (
     " record BLOB NOT NULL, PRIMARY KEY (bucket, key, upload_id)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS idx.part (upload_id TEXT NOT NULL, part_number INTEGER NOT NULL,"
     " record BLOB NOT NULL, PRIMARY KEY (upload_id, part_number)) WITHOUT ROWID",
-    # What finished uploads made (the object of that stamp), for a while, so that a completion can be sent again.
+    # What finished uploads made (the version first stamped so), for a while, so that a completion can be sent again.
     "CREATE TABLE IF NOT EXISTS idx.completed (upload_id TEXT PRIMARY KEY, bucket INTEGER NOT NULL, key BLOB NOT NULL,"
     " stamp INTEGER NOT NULL, at_ns INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS idx.completed_at ON completed (at_ns)",

@@ -16,7 +16,7 @@ from core.errors import NoSuchUpload
 from core.names import ObjectKey, UploadId
 from core.types import Bucket, Conditions, ObjectInfo, Upload, UploadedPart
 from storage.commit import Operation, Transaction
-from storage.index import Publication, find_object, load_whole, publish_object, require_open
+from storage.index import find_object, load_whole, require_open
 from storage.records import (
     Description,
     InlineSegment,
@@ -34,6 +34,7 @@ from storage.upload_records import (
     encode_part,
     encode_upload,
 )
+from storage.versions import Publication, publish_object
 
 PartRow = tuple[int, bytes]
 """A part's number and record, as they stand in the index."""
@@ -209,24 +210,24 @@ def complete_upload(tx: Transaction, completion: Completion) -> ObjectInfo:
             name.upload_id,
             name.bucket.bucket_id,
             name.key.encode(),
-            published.stamp,
+            published.order,
             completion.now_ns,
         ),
     )
-    return info
+    return published.info
 
 
 def repeat_completion(
     connection: sqlite3.Connection, name: UploadName, request: CompletionRequest
 ) -> ObjectInfo:
-    """What a completion made that is sent again, while it is its key's present object. Raises NoSuchUpload."""
+    """What a completion made that is sent again, while it is its key's current object. Raises NoSuchUpload."""
     if name.upload_id.isascii():
         made = connection.execute(
             "SELECT stamp FROM idx.completed WHERE upload_id = ? AND bucket = ? AND key = ?",
             (name.upload_id, name.bucket.bucket_id, name.key.encode()),
         ).fetchone()
         current = find_object(connection, name.bucket.bucket_id, name.key)
-        if made is not None and current is not None and current.stamp == made[0]:
+        if made is not None and current is not None and current.order == made[0]:
             whole = load_whole(connection, current)
             if whole is not None and names_same_parts(request, whole.info.etag):
                 return whole.info

@@ -94,8 +94,8 @@ def _print_advice(findings: Sequence[Finding]) -> None:
 
 def _counts(report: CheckReport) -> str:
     return (
-        f"{report.objects} objects, {report.parts} parts of uploads in progress, {report.blobs} blobs,"
-        f" {report.small_rows} small rows; {_size(report.bytes_verified)} verified"
+        f"{report.objects} objects, {report.other_versions} other versions, {report.parts} parts of uploads in"
+        f" progress, {report.blobs} blobs, {report.small_rows} small rows; {_size(report.bytes_verified)} verified"
     )
 
 

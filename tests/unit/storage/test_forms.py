@@ -103,7 +103,7 @@ def test_what_is_no_form_is_corrupt(raw: bytes) -> None:
 
 
 def test_descriptions_and_refs_come_back() -> None:
-    description = Description("object", 7, b"\x00key", b"record", 3)
+    description = Description("object", 7, b"\x00key", b"record")
     assert decode_description(encode_description(description), "here") == description
     refs = Refs(["a", "b"], [1, 2])
     assert decode_refs(encode_refs(refs)) == refs

@@ -1,0 +1,374 @@
+"""Owns what becomes of a key's versions in a transaction: how an object is published, marked deleted, changed, removed.
+
+All checks of an operation come before its first write. With versions, what was current becomes one of the others; else
+the null version is replaced, wherever it stands. Whatever is taken away for good becomes garbage, and is never locked.
+
+Source: AWS, How S3 Versioning works; Managing delete markers; Adding objects to versioning-suspended buckets.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, replace
+
+from core.conditions import check_delete, check_write
+from core.configs.versioning import Versioning
+from core.errors import KeyIsDeleted, NoSuchKey, NoSuchVersion, NotFound, VersionIsDeleteMarker
+from core.locks import check_removable, check_retention_change, default_retention
+from core.names import ObjectKey
+from core.types import (
+    NO_CONDITIONS,
+    NULL_VERSION,
+    Bucket,
+    Conditions,
+    DeleteItem,
+    DeleteResult,
+    ObjectAttributes,
+    ObjectChanges,
+    ObjectInfo,
+)
+from storage import crashpoints
+from storage.commit import Transaction
+from storage.index import (
+    demote,
+    find_newest_other,
+    find_object,
+    find_other,
+    load_whole,
+    promote,
+    put_current,
+    put_other,
+    refs_now,
+    remove_current,
+    remove_other,
+    require_open,
+)
+from storage.records import (
+    OBJECT,
+    Description,
+    InlineSegment,
+    Refs,
+    Segment,
+    StoredObject,
+    encode_description,
+    encode_record,
+    refs_of,
+)
+from storage.version_ids import new_version_id
+
+
+def as_version(bucket: Bucket, info: ObjectInfo, stamp: int) -> ObjectInfo:
+    """An object about to be published under a stamp, with what its bucket gives a version: an id and a retention."""
+    props = bucket.props
+    if props.versioning is Versioning.ENABLED:
+        info = replace(info, version_id=new_version_id(stamp))
+    if props.object_lock is not None and info.attributes.retention is None:
+        retention = default_retention(props.object_lock, info.modified_ns)
+        info = replace(info, attributes=replace(info.attributes, retention=retention))
+    return info
+
+
+# --- publishing --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """An object about to be published.
+
+    `data`: its bytes, if they go inline; else they lie in `segments` already. `stamp`: the one in the trailer of its
+    only blob, which then describes the object (its `info` went through `as_version`); 0 if no trailer does, so that a
+    sidecar row must.
+    """
+
+    info: ObjectInfo
+    data: bytes | None = None
+    data_checksum: int = 0
+    segments: tuple[Segment, ...] = ()
+    stamp: int = 0
+
+
+def publish_object(
+    tx: Transaction, bucket: Bucket, publication: Publication, conditions: Conditions
+) -> StoredObject:
+    """Make an object the key's current one, if the conditions hold; what it replaces becomes garbage.
+
+    Raises NoSuchBucket, PreconditionFailed, NoSuchKey, ObjectLocked.
+    """
+    has_versions = require_open(tx, bucket)
+    key = publication.info.key
+    current = find_object(tx.connection, bucket.bucket_id, key)
+    check_write(None if current is None else current.info, key, conditions)
+    if _is_plain(bucket, has_versions, current):
+        return replace_object(tx, bucket, publication, current)
+    previous = _make_way(tx, bucket, key, current, publication.info.modified_ns)
+    stored = _with_description(tx, bucket, publication, previous)
+    put_current(tx.connection, bucket.bucket_id, stored)
+    return stored
+
+
+def replace_object(
+    tx: Transaction, bucket: Bucket, publication: Publication, current: StoredObject | None
+) -> StoredObject:
+    """Publish in place of `current`, the null version, which this same transaction found to be the current object.
+
+    Segments that the old object and the new one share are kept. Raises ObjectLocked."""
+    if current is not None:
+        _check_replaceable(current, publication.info.modified_ns)
+    stored = _with_description(tx, bucket, publication, 0 if current is None else current.stamp)
+    put_current(tx.connection, bucket.bucket_id, stored)
+    if current is not None:
+        old = refs_now(tx.connection, current)
+        tx.add_garbage(old.without(refs_of(stored.segments, stored.sidecar_id)))
+    return stored
+
+
+def _is_plain(bucket: Bucket, has_versions: bool, current: StoredObject | None) -> bool:
+    """Whether a write finds no version but the null one. The caller's idea of the bucket may be older than the
+    versions that are there, which it must not harm."""
+    return (
+        bucket.props.versioning is Versioning.OFF
+        and not has_versions
+        and (current is None or _is_null(current))
+    )
+
+
+def _make_way(
+    tx: Transaction, bucket: Bucket, key: ObjectKey, current: StoredObject | None, now_ns: int
+) -> int:
+    """Take a key's current object from its place, so that a new version or marker can be the latest; gives the stamp
+    that the new one's must exceed. Raises ObjectLocked."""
+    connection, bucket_id = tx.connection, bucket.bucket_id
+    newest = find_newest_other(connection, bucket_id, key)
+    previous = max(
+        0 if current is None else current.stamp,
+        0 if newest is None else newest.order,
+    )
+    replaced: StoredObject | None = None
+    if bucket.props.versioning is not Versioning.ENABLED:
+        if current is not None and _is_null(current):
+            replaced = current
+        else:
+            replaced = find_other(connection, bucket_id, key, NULL_VERSION)
+        if replaced is not None:
+            _check_replaceable(replaced, now_ns)
+            previous = max(previous, replaced.stamp)
+    if replaced is not None:
+        tx.add_garbage(refs_now(connection, replaced))
+    if current is not None and current is replaced:
+        remove_current(connection, bucket_id, key)
+    else:
+        if current is not None:
+            demote(connection, bucket_id, current)
+        if replaced is not None:
+            remove_other(connection, bucket_id, replaced)
+    crashpoints.reach("version:displaced")
+    return previous
+
+
+def _is_null(stored: StoredObject) -> bool:
+    return stored.info.version_id == NULL_VERSION
+
+
+def _check_replaceable(stored: StoredObject, now_ns: int) -> None:
+    """Raises ObjectLocked."""
+    attributes = stored.info.attributes
+    if attributes.retention is not None or attributes.legal_hold:
+        check_removable(attributes, now_ns, bypass_governance=False)
+
+
+def _with_description(
+    tx: Transaction, bucket: Bucket, publication: Publication, previous_stamp: int
+) -> StoredObject:
+    """The record, described durably outside the index: by its inline row, its blob's trailer, or a sidecar row."""
+    info = publication.info
+    if publication.data is None and publication.stamp > previous_stamp:
+        return StoredObject(info, publication.stamp, publication.segments)
+    # A trailer written before the latest version's would lose to it in a rebuild, so it takes a sidecar to overrule.
+    stamp = tx.next_stamp(after=previous_stamp)
+    info = as_version(bucket, info, stamp)
+    if publication.data is not None:
+        inline = InlineSegment(stamp, len(publication.data), publication.data_checksum)
+        stored = StoredObject(info, stamp, (inline,))
+    else:
+        stored = StoredObject(info, stamp, publication.segments, sidecar_id=stamp)
+    _describe(tx, bucket.bucket_id, stored, publication.data)
+    return stored
+
+
+def _describe(
+    tx: Transaction, bucket_id: int, stored: StoredObject, data: bytes | None = None
+) -> None:
+    """Keep a record in the small row that has its stamp for a name."""
+    description = Description(OBJECT, bucket_id, stored.info.key.encode(), encode_record(stored))
+    tx.add_small(stored.stamp, encode_description(description), data)
+
+
+# --- deleting ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What all deletes of one call have in common."""
+
+    bucket: Bucket
+    now_ns: int
+    bypasses_governance: bool = False
+
+
+def delete_object(tx: Transaction, deletion: Deletion, item: DeleteItem) -> DeleteResult:
+    """Delete as ObjectStore.delete. Raises PreconditionFailed, NoSuchKey, ObjectLocked, NoSuchBucket; then nothing was
+    written."""
+    bucket_id = deletion.bucket.bucket_id
+    current = find_object(tx.connection, bucket_id, item.key)
+    if item.version_id is not None:
+        return _remove_named(tx, deletion, item, current)
+    check_delete(None if current is None else current.info, item.key, item.conditions)
+    if not _is_plain(deletion.bucket, require_open(tx, deletion.bucket), current):
+        return _mark_deleted(tx, deletion, item.key, current)
+    if current is not None:
+        _check_replaceable(current, deletion.now_ns)
+        tx.add_garbage(refs_now(tx.connection, current))
+        remove_current(tx.connection, bucket_id, item.key)
+    return DeleteResult(item.key)
+
+
+def _mark_deleted(
+    tx: Transaction, deletion: Deletion, key: ObjectKey, current: StoredObject | None
+) -> DeleteResult:
+    bucket = deletion.bucket
+    previous = _make_way(tx, bucket, key, current, deletion.now_ns)
+    stamp = tx.next_stamp(after=previous)
+    is_null = bucket.props.versioning is not Versioning.ENABLED
+    info = ObjectInfo(
+        key,
+        0,
+        "",
+        deletion.now_ns,
+        ObjectAttributes(owner_id=bucket.owner.user_id),
+        version_id=NULL_VERSION if is_null else new_version_id(stamp),
+        is_delete_marker=True,
+    )
+    marker = StoredObject(info, stamp, sidecar_id=stamp)
+    _describe(tx, bucket.bucket_id, marker)
+    put_other(tx.connection, bucket.bucket_id, marker)
+    crashpoints.reach("version:marked")
+    return DeleteResult(key, info.version_id, is_delete_marker=True)
+
+
+def _remove_named(
+    tx: Transaction, deletion: Deletion, item: DeleteItem, current: StoredObject | None
+) -> DeleteResult:
+    connection, bucket_id = tx.connection, deletion.bucket.bucket_id
+    assert item.version_id is not None
+    is_current = current is not None and current.info.version_id == item.version_id
+    found = current if is_current else find_other(connection, bucket_id, item.key, item.version_id)
+    check_delete(None if found is None else found.info, item.key, item.conditions)
+    if found is None:
+        return DeleteResult(item.key, item.version_id)
+    check_removable(
+        found.info.attributes, deletion.now_ns, bypass_governance=deletion.bypasses_governance
+    )
+    tx.add_garbage(refs_now(connection, found))
+    if is_current:
+        remove_current(connection, bucket_id, item.key)
+    else:
+        remove_other(connection, bucket_id, found)
+    crashpoints.reach("version:removed")
+    if is_current or (current is None and found.info.is_delete_marker):
+        promote(connection, bucket_id, item.key)
+    return DeleteResult(item.key, item.version_id, found.info.is_delete_marker)
+
+
+# --- what is not there -------------------------------------------------------------------------------------------
+
+
+def missing(
+    connection: sqlite3.Connection, bucket_id: int, key: ObjectKey, version_id: str | None
+) -> NotFound:
+    """The error for what was not found."""
+    if version_id is not None:
+        return NoSuchVersion(key=key, version_id=version_id)
+    newest = find_newest_other(connection, bucket_id, key)
+    if newest is None or not newest.info.is_delete_marker:
+        return NoSuchKey(key=key)
+    info = newest.info
+    return KeyIsDeleted(key=key, version_id=info.version_id, modified_ns=info.modified_ns)
+
+
+def refuse_marker(info: ObjectInfo) -> None:
+    """Raises VersionIsDeleteMarker."""
+    if info.is_delete_marker:
+        raise VersionIsDeleteMarker(
+            key=info.key, version_id=info.version_id, modified_ns=info.modified_ns
+        )
+
+
+# --- changing ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What ObjectStore.update_object is asked for."""
+
+    key: ObjectKey
+    changes: ObjectChanges
+    now_ns: int
+    version_id: str | None = None
+    conditions: Conditions = NO_CONDITIONS
+    bypasses_governance: bool = False
+
+
+def update_object(tx: Transaction, bucket: Bucket, update: Update) -> ObjectInfo:
+    """Change what may change of a version: a new sidecar row describes it, its bytes stay where they are.
+
+    Raises NoSuchBucket, NoSuchKey, NoSuchVersion, VersionIsDeleteMarker, PreconditionFailed, ObjectLocked."""
+    require_open(tx, bucket)
+    connection, bucket_id = tx.connection, bucket.bucket_id
+    current = find_object(connection, bucket_id, update.key)
+    found, is_current = current, True
+    if update.version_id is not None and not (
+        current is not None and current.info.version_id == update.version_id
+    ):
+        found = find_other(connection, bucket_id, update.key, update.version_id)
+        is_current = False
+    if found is None:
+        raise missing(connection, bucket_id, update.key, update.version_id)
+    refuse_marker(found.info)
+    check_write(found.info, update.key, update.conditions)
+    attributes = _changed(found.info.attributes, update)
+    whole = load_whole(connection, found)
+    if whole is None:
+        raise missing(connection, bucket_id, update.key, update.version_id)
+    stamp = tx.next_stamp(after=found.stamp)
+    changed = replace(
+        whole,
+        info=replace(whole.info, attributes=attributes),
+        stamp=stamp,
+        sidecar_id=stamp,
+        first_stamp=whole.order,
+    )
+    _describe(tx, bucket_id, changed)
+    if is_current:
+        put_current(connection, bucket_id, changed)
+    else:
+        put_other(connection, bucket_id, changed)
+    if whole.sidecar_id is not None:
+        tx.add_garbage(Refs(small_ids=(whole.sidecar_id,)))
+    crashpoints.reach("update:named")
+    return changed.info
+
+
+def _changed(old: ObjectAttributes, update: Update) -> ObjectAttributes:
+    changes = update.changes
+    retention = None if changes.removes_retention else (changes.retention or old.retention)
+    if retention != old.retention:
+        check_retention_change(
+            old.retention, retention, update.now_ns, bypass_governance=update.bypasses_governance
+        )
+    return replace(
+        old,
+        tags=old.tags if changes.tags is None else changes.tags,
+        acl=old.acl if changes.acl is None else changes.acl,
+        retention=retention,
+        legal_hold=old.legal_hold if changes.legal_hold is None else changes.legal_hold,
+    )
