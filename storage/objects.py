@@ -67,10 +67,18 @@ class Objects:
         """Look an object up, on the loop if memory will answer. Raises NoSuchKey (KeyIsDeleted), NoSuchVersion,
         VersionIsDeleteMarker."""
         mountpath = self._mountpaths.owner(bucket, key)
+        found: Found | None
         if version_id is None:
             query = functools.partial(
                 lookup, bucket_id=bucket.bucket_id, key=key, with_data=with_data
             )
+            hot = mountpath.opened().hot
+            read_at = hot.now
+            found = await self._look_up(mountpath, query)
+            if found is not None:
+                if found.data is not None:
+                    hot.keep(bucket.bucket_id, key, found, read_at)
+                return found
         else:
             query = functools.partial(
                 lookup_version,
@@ -79,9 +87,9 @@ class Objects:
                 version_id=version_id,
                 with_data=with_data,
             )
-        found = await self._look_up(mountpath, query)
-        if found is not None:
-            return found
+            found = await self._look_up(mountpath, query)
+            if found is not None:
+                return found
         raise await self._missing(mountpath, bucket, key, version_id)
 
     async def _missing(
@@ -100,18 +108,12 @@ class Objects:
     ) -> Found | None:
         uuid = mountpath.spec.uuid
         if mountpath.is_fast:
-            hot = mountpath.opened().hot
-            read_at = hot.now
             try:
-                found = mountpath.read_inline(
+                return mountpath.read_inline(
                     functools.partial(query, load=functools.partial(self._manifests.recall, uuid))
                 )
             except NotKept:
                 pass
-            else:
-                if found is not None and found.data is not None:
-                    hot.keep(bucket_id, key, found, read_at)
-                return found
         return await mountpath.read(
             functools.partial(query, load=functools.partial(self._manifests.load, uuid))
         )
