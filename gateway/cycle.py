@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _LARGE_CHUNK_BYTES = 64 * 1024
 _SENDFILE_STEP_BYTES = 1024 * 1024
+_RAW_READS_A_TURN = 4
 
 
 class Cycle(RequestResponseCycle):
@@ -30,6 +32,7 @@ class Cycle(RequestResponseCycle):
     connection: Protocol
     _head: bytes | None = None
     _writable: asyncio.Future[None] | None = None
+    _raw_reads = 0
 
     def __init__(self, connection: Protocol, scope: Any, *, keep_alive: bool) -> None:
         """Sets what uvicorn's own does, without its eleven keyword arguments, which cost 2 µs a request."""
@@ -62,19 +65,59 @@ class Cycle(RequestResponseCycle):
             if self.connection.is_refusing:
                 self._give_up()
                 return {"type": "http.disconnect"}
-            self.message_event.clear()
-            self.flow.resume_reading()
-            try:
-                async with asyncio.timeout(self.connection.limits.stall_timeout_s):
-                    await self.message_event.wait()
-            except TimeoutError:
-                self.transport.abort()
-                return {"type": "http.disconnect"}
+            if self.connection.can_read_raw:
+                await self._read_raw()
+            else:
+                self.message_event.clear()
+                self.flow.resume_reading()
+                await self._within_stall_timeout(self.message_event.wait())
         if not self.chunks and (self.disconnected or self.response_complete):
             return {"type": "http.disconnect"}
         body = self._next_piece()
         more_body = self.more_body or bool(self.chunks)
         return {"type": "http.request", "body": body, "more_body": more_body}
+
+    async def _read_raw(self) -> None:
+        """Take the next of a large body from the socket itself.
+
+        The transport copies what it has read once more, and is stopped and started again around each piece: of 64 MiB
+        that took 20 ms of 160.
+        """
+        sock_fd = self.connection.raw_fd()
+        self.flow.pause_reading()
+        while not self.disconnected:
+            try:
+                self.connection.take_raw(os.read(sock_fd, self.connection.raw_size))
+            except BlockingIOError:
+                await self._within_stall_timeout(self._wait_readable(sock_fd))
+                continue
+            except OSError:
+                self.transport.abort()
+                self.disconnected = True
+            self._raw_reads += 1
+            if self._raw_reads % _RAW_READS_A_TURN == 0:
+                # Others are to have their turn, however fast this one's bytes come.
+                await asyncio.sleep(0)
+            return
+
+    async def _wait_readable(self, sock_fd: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.message_event.clear()
+        loop.add_reader(sock_fd, self.message_event.set)
+        try:
+            await self.message_event.wait()
+        finally:
+            if not self.disconnected:
+                loop.remove_reader(sock_fd)
+
+    async def _within_stall_timeout(self, waiting: Coroutine[Any, Any, Any]) -> None:
+        """A client from which nothing more comes is gone."""
+        try:
+            async with asyncio.timeout(self.connection.limits.stall_timeout_s):
+                await waiting
+        except TimeoutError:
+            self.transport.abort()
+            self.disconnected = True
 
     def _give_up(self) -> None:
         """The rest of the body will never come, because what came in its place was no HTTP."""

@@ -20,6 +20,12 @@ from gateway.cycle import Cycle
 # its sender wait from the first read on.
 _RECEIVE_HIGH_WATER_BYTES = 16 * 1024
 _EXTENSIONS_PLAIN: dict[str, Any] = {"http.response.zerocopysend": {}}
+# A body's rest from this size on is read from the socket by its cycle: up to a megabyte at once, which spares wake-ups
+# (10 ms of CPU of 160 for 64 MiB), while few connections share the memory for it.
+_RAW_FROM_BYTES = 512 * 1024
+_RAW_READ_BYTES = 1024 * 1024
+_RAW_READ_LEAST_BYTES = 256 * 1024
+_RAW_MEMORY_BYTES = 32 * 1024 * 1024
 _NO_EXTENSIONS: dict[str, Any] = {}
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 _HEADER_COST_BYTES = 32  # what a header costs beyond its text, as in HTTP/2 (RFC 9113, 10.5.1)
@@ -234,6 +240,25 @@ class Protocol(HttpToolsProtocol):
             self.flow.pause_reading()
         cycle.message_event.set()
 
+    @property
+    def can_read_raw(self) -> bool:
+        """Whether what is to come of the body is long enough, and plain enough, to be read past the transport."""
+        return self._body_left >= _RAW_FROM_BYTES and self.scheme == "http" and not self.pipeline
+
+    @property
+    def raw_size(self) -> int:
+        """How much may be read at once: nothing of what follows the body."""
+        share = _RAW_MEMORY_BYTES // len(self.connections)
+        return min(self._body_left, max(_RAW_READ_LEAST_BYTES, min(_RAW_READ_BYTES, share)))
+
+    def take_raw(self, data: bytes) -> None:
+        """Take what was read past the transport; nothing means that the client has gone."""
+        if data:
+            self._take_body(data)
+        else:
+            self.cycle.disconnected = True
+            self.transport.close()
+
     def on_message_complete(self) -> None:
         if not self._refused:
             super().on_message_complete()
@@ -252,6 +277,7 @@ class Protocol(HttpToolsProtocol):
             active.message_event.set()
             active.wake_writer()
         if self._raw_fd >= 0:
+            self.loop.remove_reader(self._raw_fd)
             self.loop.remove_writer(self._raw_fd)
             os.close(self._raw_fd)
             self._raw_fd = -1
