@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.contract.completion_store import CompletionContract
 from tests.contract.local_world import LocalWorld
 from tests.contract.multipart_store import MultipartContract
 from tests.contract.object_store import ObjectStoreContract
@@ -32,4 +33,8 @@ class TestObjects(ObjectStoreContract):
 
 
 class TestMultipart(MultipartContract):
+    pass
+
+
+class TestCompletions(CompletionContract):
     pass

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.contract.completion_store import CompletionContract
 from tests.contract.memory_world import MemoryWorld
 from tests.contract.multipart_store import MultipartContract
 from tests.contract.object_store import ObjectStoreContract
+from tests.contract.version_store import VersionContract
 
 
 @pytest.fixture
@@ -23,4 +25,12 @@ class TestObjects(ObjectStoreContract):
 
 
 class TestMultipart(MultipartContract):
+    pass
+
+
+class TestCompletions(CompletionContract):
+    pass
+
+
+class TestVersions(VersionContract):
     pass

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from core.configs.versioning import DefaultRetention, ObjectLock, Versioning
 from core.names import BucketName, BucketRef, ObjectKey, UserId
 from core.protocols import ObjectReader, ObjectStore
 from core.types import (
@@ -15,7 +17,9 @@ from core.types import (
     ChecksumAlgorithm,
     ExpectedDigest,
     ObjectAttributes,
+    ObjectInfo,
     User,
+    VersionListQuery,
 )
 
 T = TypeVar("T")
@@ -150,3 +154,51 @@ async def put(store: ObjectStore, bucket: Bucket, name: str, data: bytes) -> str
     """Store an object and return its ETag."""
     info = await store.put(bucket, key(name), Body(data), attributes=PLAIN)
     return info.etag
+
+
+# --- versions ----------------------------------------------------------------------------------------------------
+
+
+def enabled(bucket: Bucket) -> Bucket:
+    """The bucket as a caller sees it once it keeps versions."""
+    return _with_versioning(bucket, Versioning.ENABLED)
+
+
+def suspended(bucket: Bucket) -> Bucket:
+    return _with_versioning(bucket, Versioning.SUSPENDED)
+
+
+def lockable(bucket: Bucket, default: DefaultRetention | None = None) -> Bucket:
+    """The bucket once its versions can be locked, and are by default."""
+    props = dataclasses.replace(bucket.props, object_lock=ObjectLock(default))
+    return enabled(dataclasses.replace(bucket, props=props))
+
+
+def _with_versioning(bucket: Bucket, versioning: Versioning) -> Bucket:
+    props = dataclasses.replace(bucket.props, versioning=versioning)
+    return dataclasses.replace(bucket, props=props)
+
+
+async def put_version(store: ObjectStore, bucket: Bucket, name: str, data: bytes) -> ObjectInfo:
+    """Store an object and return what is known of it."""
+    return await store.put(bucket, key(name), Body(data), attributes=PLAIN)
+
+
+async def mark_deleted(store: ObjectStore, bucket: Bucket, name: str) -> str:
+    """Put a delete marker on top of a key and return its version id."""
+    result = await store.delete(bucket, key(name))
+    assert result.is_delete_marker
+    assert result.version_id is not None
+    return result.version_id
+
+
+async def read_version(store: ObjectStore, bucket: Bucket, name: str, version_id: str) -> bytes:
+    return await read_all(await store.get(bucket, key(name), version_id=version_id))
+
+
+async def history(store: ObjectStore, bucket: Bucket, name: str) -> list[str]:
+    """The ids of a key's versions and delete markers as they list, the latest first."""
+    page = await store.list_versions(bucket, VersionListQuery(prefix=name))
+    found = [version for version in page.versions if version.info.key == name]
+    assert [version.is_latest for version in found] == [place == 0 for place in range(len(found))]
+    return [version.info.version_id for version in found]
