@@ -10,7 +10,13 @@ from tests.contract.completion_store import CompletionContract
 from tests.contract.memory_world import MemoryWorld
 from tests.contract.multipart_store import MultipartContract
 from tests.contract.object_store import ObjectStoreContract
+from tests.contract.version_listing import VersionListContract
 from tests.contract.version_store import VersionContract
+from tests.contract.version_writes import (
+    VersionCopyContract,
+    VersionRaceContract,
+    VersionUploadContract,
+)
 
 
 @pytest.fixture
@@ -33,4 +39,20 @@ class TestCompletions(CompletionContract):
 
 
 class TestVersions(VersionContract):
+    pass
+
+
+class TestVersionCopies(VersionCopyContract):
+    pass
+
+
+class TestVersionUploads(VersionUploadContract):
+    pass
+
+
+class TestVersionRaces(VersionRaceContract):
+    pass
+
+
+class TestVersionLists(VersionListContract):
     pass
