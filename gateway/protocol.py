@@ -269,6 +269,14 @@ class Protocol(HttpToolsProtocol):
             self._raw_fd = os.dup(self.transport.get_extra_info("socket").fileno())
         return self._raw_fd
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never answers one that has stopped sending
+        """The client sends no more, but may still read: what it has asked for whole is answered, and then it ends."""
+        newest: Cycle | None = self.cycle  # None before the first request
+        if newest is None or newest.response_complete or newest.more_body:
+            return False
+        newest.keep_alive = False
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         active = self._active
         if active is not None and not active.response_complete:

@@ -80,6 +80,34 @@ def test_a_sender_that_leaves_is_noticed(new_loop: NewLoop, file: Path) -> None:
     run(new_loop, scenario())
 
 
+def test_one_that_only_stops_sending_is_answered(new_loop: NewLoop, file: Path) -> None:
+    async def scenario() -> None:
+        async with serving(file) as (app, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n" + head(2) + b"ab")
+            writer.write_eof()
+            await asyncio.sleep(0.05)
+            app.release.set()
+            assert await _read_answers(reader, 2) == [b"slow", b"ab"]
+            assert await reader.read() == b""
+            writer.close()
+
+    run(new_loop, scenario())
+
+
+def test_one_that_stops_within_a_body_is_not(new_loop: NewLoop, file: Path) -> None:
+    async def scenario() -> None:
+        async with serving(file) as (app, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(head(10) + b"ab")
+            writer.write_eof()
+            await app.gone.wait()
+            assert await reader.read() == b""
+            writer.close()
+
+    run(new_loop, scenario())
+
+
 def test_a_sender_that_stalls_is_given_up(
     new_loop: NewLoop, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
