@@ -8,7 +8,8 @@
     ├── PreconditionFailed    (ConditionFailed, NotModified)
     ├── Invalid               InvalidBucketName, InvalidKey, KeyTooLong, InvalidRange, InvalidPart, InvalidPartOrder,
     │                         PartTooSmall, EntityTooLarge, DigestMismatch, IncompleteBody, InvalidArgument,
-    │                         CustomerKeyRequired, CustomerKeyNotApplicable, CustomerKeyMismatch
+    │                         CustomerKeyRequired, CustomerKeyNotApplicable, CustomerKeyMismatch, InvalidTag,
+    │                         TooManyTags
     ├── Denied                ObjectLocked
     ├── Corrupt               (bytes on disk that do not match their checksum)
     └── Unavailable           MountpathUnavailable, OutOfSpace, Overloaded, MasterKeyMissing
@@ -141,6 +142,14 @@ class Invalid(StoreError):
 
 class InvalidArgument(Invalid):
     """Fields: name, value, and reason (a sentence for the user)."""
+
+
+class InvalidTag(Invalid):
+    """A tag that may not be, or one too many of an object. Fields: key, value, reason (a sentence for the user)."""
+
+
+class TooManyTags(Invalid):
+    """More tags than a bucket may have. Fields: max_tags."""
 
 
 class InvalidBucketName(Invalid):

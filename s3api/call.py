@@ -153,6 +153,16 @@ class Operation:
     resolves_bucket: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One way to ask for an operation. `subresource` "" is the plain operation; `is_copy` needs x-amz-copy-source."""
+
+    method: str
+    operation: Operation
+    subresource: str = ""
+    is_copy: bool = False
+
+
 class Router(Protocol):
     """(method, level, query, headers) → operation."""
 

@@ -169,6 +169,15 @@ ROWS: Mapping[type[StoreError], Row] = {
             ("ArgumentValue", str(e.fields.get("value", ""))),
         ],
     ),
+    errors.InvalidTag: Row(
+        "InvalidTag",
+        400,
+        lambda e: str(e.reason),
+        lambda e: [("TagKey", str(e.key)), ("TagValue", str(e.value))] if e.key else [],
+    ),
+    errors.TooManyTags: Row(
+        "BadRequest", 400, lambda e: f"Bucket tag count cannot be greater than {e.max_tags}"
+    ),
     errors.InvalidBucketName: Row(
         "InvalidBucketName",
         400,

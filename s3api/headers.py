@@ -11,11 +11,14 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from core.errors import InvalidArgument
+from core.tags import HEADER as TAGGING
+from core.tags import parse_tagging
 from core.types import (
     NO_CONDITIONS,
     BoundedRange,
@@ -31,6 +34,9 @@ from core.types import (
 from s3api.acls import owner_and_acl
 from s3api.auth.body import stored_content_encoding
 from s3api.call import Call
+from s3api.lock_headers import NAMES as LOCK_HEADERS
+from s3api.lock_headers import read_lock
+from s3api.parameters import check_version_id
 from s3api.protocol_errors import (
     InvalidChecksum,
     InvalidRequest,
@@ -71,15 +77,11 @@ _REFUSED = frozenset(
         "x-amz-copy-source-server-side-encryption-customer-algorithm",
         "x-amz-copy-source-server-side-encryption-customer-key",
         "x-amz-copy-source-server-side-encryption-customer-key-md5",
-        "x-amz-object-lock-mode",
-        "x-amz-object-lock-retain-until-date",
-        "x-amz-object-lock-legal-hold",
-        "x-amz-bucket-object-lock-enabled",
-        "x-amz-tagging",
         "x-amz-write-offset-bytes",
     }
 )
 
+_TAGS_AND_LOCK = LOCK_HEADERS | {TAGGING}
 _READ_CONDITIONS = frozenset(
     {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since"}
 )
@@ -220,18 +222,18 @@ def parse_copy_source(value: str) -> tuple[str, bytes, str | None]:
             value,
             "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
         )
-    if mark and not version_id:
-        raise _invalid("x-amz-copy-source", value, "Version id cannot be the empty string")
-    return bucket.decode("utf-8", "replace"), key, version_id or None
+    if mark:
+        check_version_id(unquote(version_id), "x-amz-copy-source")
+    return bucket.decode("utf-8", "replace"), key, unquote(version_id) or None
 
 
 # --- attributes --------------------------------------------------------------------------------------------------
 
 
 def read_attributes(call: Call, fields: Fields) -> ObjectAttributes:
-    """What a writer says of the object: system and user metadata, storage class, owner, ACL.
+    """What a writer says of the object: system and user metadata, storage class, owner, ACL, tags, lock.
 
-    Raises NotImplementedByWeir, MetadataTooLarge, InvalidStorageClass, InvalidArgument.
+    Raises NotImplementedByWeir, MetadataTooLarge, InvalidStorageClass, InvalidArgument, InvalidTag, InvalidRequest.
     """
     refuse_unserved(fields)
     kept = {name: fields[name] for name in SYSTEM_METADATA if name in fields}
@@ -246,13 +248,18 @@ def read_attributes(call: Call, fields: Fields) -> ObjectAttributes:
         if not kept["content-encoding"]:
             del kept["content-encoding"]
     owner_id, acl = owner_and_acl(call, fields)
-    return ObjectAttributes(
+    attributes = ObjectAttributes(
         headers=kept,
         user_metadata=_user_metadata(fields),
         storage_class=read_storage_class(call, fields) or "STANDARD",
         owner_id=owner_id,
         acl=acl,
     )
+    if _TAGS_AND_LOCK.isdisjoint(fields):
+        return attributes
+    retention, legal_hold = read_lock(call, fields)
+    tags = parse_tagging(fields.get(TAGGING, ""))
+    return replace(attributes, tags=tags, retention=retention, legal_hold=legal_hold)
 
 
 def read_storage_class(call: Call, fields: Fields) -> str | None:

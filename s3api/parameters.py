@@ -14,6 +14,7 @@ from core.types import MAX_PARTS
 Query = Mapping[str, str]
 
 MAX_PAGE = 1000
+_VERSION_ID = re.compile(r"[A-Za-z0-9._-]{1,1024}\Z")
 _MAX_INT32 = 2**31 - 1
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
@@ -85,10 +86,18 @@ def upload_id(query: Query) -> UploadId:
 def version_id(query: Query) -> str | None:
     """The version asked for, None for the current one. Raises InvalidArgument."""
     value = query.get("versionId")
-    if value == "":
-        reason = "Version id cannot be the empty string"
-        raise InvalidArgument(name="versionId", value="", reason=reason)
+    if value is not None:
+        check_version_id(value, "versionId")
     return value
+
+
+def check_version_id(value: str, name: str) -> None:
+    """Raises InvalidArgument for what can be no version's id, of whatever store (`name`: where it stands)."""
+    if not value:
+        reason = "Version id cannot be the empty string"
+        raise InvalidArgument(name=name, value="", reason=reason)
+    if not _VERSION_ID.match(value):
+        raise InvalidArgument(name=name, value=value, reason="Invalid version id specified")
 
 
 def is_url_encoded(query: Query) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from core.errors import InvalidArgument
-from core.types import Checksum, ChecksumAlgorithm, ChecksumType, ObjectInfo
+from core.types import NULL_VERSION, Bucket, Checksum, ChecksumAlgorithm, ChecksumType, ObjectInfo
 from s3api.timestamps import http_date
 
 HeaderList = list[tuple[bytes, bytes]]
@@ -58,6 +58,20 @@ def object_headers(info: ObjectInfo, overrides: Mapping[str, str] | None = None)
     if attributes.storage_class != "STANDARD":
         headers.append((b"x-amz-storage-class", attributes.storage_class.encode()))
     return headers
+
+
+def version_headers(bucket: Bucket, info: ObjectInfo) -> HeaderList:
+    """Which version is meant, where the bucket has versions or had some."""
+    if not bucket.props.versioning:
+        return []
+    return [(b"x-amz-version-id", info.version_id.encode())]
+
+
+def written_headers(info: ObjectInfo) -> HeaderList:
+    """Which version a write made; the null version of a suspended bucket is not told."""
+    if info.version_id == NULL_VERSION:
+        return []
+    return [(b"x-amz-version-id", info.version_id.encode())]
 
 
 def not_modified_headers(info: ObjectInfo) -> HeaderList:

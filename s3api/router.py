@@ -7,21 +7,18 @@ a request without subresource is found by one look-up.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from core.errors import InvalidArgument
-from s3api.call import BodyPolicy, Level, Operation, Request
+from s3api import feature_rows
+from s3api.call import BodyPolicy, Level, Operation, Request, Row
 from s3api.operations import (
-    acl,
     attributes,
     bucket,
     copy,
     delete,
-    lifecycle,
     listing,
     multipart,
     object,
-    ownership,
     post,
     service,
     uploads,
@@ -39,16 +36,6 @@ COPY_SOURCE = "x-amz-copy-source"
 
 _SELECTING = NAMES | {"partNumber"}
 """The query parameters that make a request worth a second look."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One way to ask for an operation. `subresource` "" is the plain operation; `is_copy` needs x-amz-copy-source."""
-
-    method: str
-    operation: Operation
-    subresource: str = ""
-    is_copy: bool = False
 
 
 _SERVICE, _BUCKET, _OBJECT = Level.SERVICE, Level.BUCKET, Level.OBJECT
@@ -74,120 +61,6 @@ TABLE: Sequence[Row] = (
         "GET",
         Operation("GetBucketLocation", _BUCKET, bucket.get_bucket_location, "s3:GetBucketLocation"),
         "location",
-    ),
-    Row(
-        "GET",
-        Operation(
-            "GetBucketVersioning", _BUCKET, bucket.get_bucket_versioning, "s3:GetBucketVersioning"
-        ),
-        "versioning",
-    ),
-    # --- ACLs and what goes with them
-    Row("GET", Operation("GetBucketAcl", _BUCKET, acl.get_bucket_acl, "s3:GetBucketAcl"), "acl"),
-    Row(
-        "PUT",
-        Operation("PutBucketAcl", _BUCKET, acl.put_bucket_acl, "s3:PutBucketAcl", BodyPolicy.XML),
-        "acl",
-    ),
-    Row("GET", Operation("GetObjectAcl", _OBJECT, acl.get_object_acl, "s3:GetObjectAcl"), "acl"),
-    Row(
-        "PUT",
-        Operation("PutObjectAcl", _OBJECT, acl.put_object_acl, "s3:PutObjectAcl", BodyPolicy.XML),
-        "acl",
-    ),
-    Row(
-        "GET",
-        Operation(
-            "GetBucketOwnershipControls",
-            _BUCKET,
-            ownership.get_bucket_ownership_controls,
-            "s3:GetBucketOwnershipControls",
-        ),
-        "ownershipControls",
-    ),
-    Row(
-        "PUT",
-        Operation(
-            "PutBucketOwnershipControls",
-            _BUCKET,
-            ownership.put_bucket_ownership_controls,
-            "s3:PutBucketOwnershipControls",
-            BodyPolicy.XML,
-        ),
-        "ownershipControls",
-    ),
-    Row(
-        "DELETE",
-        Operation(
-            "DeleteBucketOwnershipControls",
-            _BUCKET,
-            ownership.delete_bucket_ownership_controls,
-            "s3:PutBucketOwnershipControls",
-        ),
-        "ownershipControls",
-    ),
-    Row(
-        "GET",
-        Operation(
-            "GetPublicAccessBlock",
-            _BUCKET,
-            ownership.get_public_access_block,
-            "s3:GetBucketPublicAccessBlock",
-        ),
-        "publicAccessBlock",
-    ),
-    Row(
-        "PUT",
-        Operation(
-            "PutPublicAccessBlock",
-            _BUCKET,
-            ownership.put_public_access_block,
-            "s3:PutBucketPublicAccessBlock",
-            BodyPolicy.XML,
-        ),
-        "publicAccessBlock",
-    ),
-    Row(
-        "DELETE",
-        Operation(
-            "DeletePublicAccessBlock",
-            _BUCKET,
-            ownership.delete_public_access_block,
-            "s3:PutBucketPublicAccessBlock",
-        ),
-        "publicAccessBlock",
-    ),
-    # --- lifecycle; S3 has one permission for putting and deleting
-    Row(
-        "GET",
-        Operation(
-            "GetBucketLifecycleConfiguration",
-            _BUCKET,
-            lifecycle.get_bucket_lifecycle_configuration,
-            "s3:GetLifecycleConfiguration",
-        ),
-        "lifecycle",
-    ),
-    Row(
-        "PUT",
-        Operation(
-            "PutBucketLifecycleConfiguration",
-            _BUCKET,
-            lifecycle.put_bucket_lifecycle_configuration,
-            "s3:PutLifecycleConfiguration",
-            BodyPolicy.XML,
-        ),
-        "lifecycle",
-    ),
-    Row(
-        "DELETE",
-        Operation(
-            "DeleteBucketLifecycle",
-            _BUCKET,
-            lifecycle.delete_bucket_lifecycle,
-            "s3:PutLifecycleConfiguration",
-        ),
-        "lifecycle",
     ),
     # --- listings
     Row("GET", Operation("ListObjects", _BUCKET, listing.list_objects, "s3:ListBucket")),
@@ -282,6 +155,7 @@ TABLE: Sequence[Row] = (
         ),
         "uploadId",
     ),
+    *feature_rows.ROWS,
 )
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from botocore.loaders import Loader
 
-from s3api.call import Level
-from s3api.router import TABLE, Row
+from s3api.call import Level, Row
+from s3api.router import TABLE
 
 NOTES = {
     "ListBuckets": "`prefix`, `max-buckets`, `continuation-token`, `bucket-region`",
@@ -21,23 +21,29 @@ NOTES = {
     "PutObjectAcl": "as PutBucketAcl, also of a version; the time of the version stays",
     "PutBucketOwnershipControls": "unset, as a new bucket is: ACLs count (as `ObjectWriter`)",
     "DeleteBucket": "uploads in progress go with the bucket",
-    "GetBucketVersioning": "always empty: buckets are not versioned",
-    "ListObjectVersions": "every object is its own only version, `null`",
+    "PutBucketVersioning": "MFA delete is refused",
+    "ListObjectVersions": "`encoding-type=url`, any delimiter",
     "PutObject": (
-        "conditional writes, all checksums, `aws-chunked`, ACLs, storage class; encryption, "
-        "tagging and object lock headers are refused"
+        "conditional writes, all checksums, `aws-chunked`, ACLs, storage class, tags, retention "
+        "and legal hold; encryption headers are refused"
     ),
     "GetObject": (
-        "ranges, `partNumber`, all conditions, `If-Range`, `response-*`, checksum mode; "
-        "`versionId=null`"
+        "ranges, `partNumber`, all conditions, `If-Range`, `response-*`, checksum mode, versions"
     ),
     "HeadObject": "as GetObject",
-    "DeleteObject": "`If-Match`, `x-amz-if-match-size`, `x-amz-if-match-last-modified-time`",
-    "DeleteObjects": "up to 1,000 keys, each with its own conditions",
-    "CopyObject": (
-        "metadata and tagging directives, conditions on source and target, a new checksum, ACL or "
-        "storage class; up to 5 GiB"
+    "DeleteObject": (
+        "versions, `If-Match`, `x-amz-if-match-size`, `x-amz-if-match-last-modified-time`, "
+        "`x-amz-bypass-governance-retention`"
     ),
+    "DeleteObjects": "up to 1,000 keys or versions, each with its own conditions",
+    "CopyObject": (
+        "of any version; metadata and tagging directives, conditions on source and target, a new "
+        "checksum, ACL, storage class or lock; up to 5 GiB"
+    ),
+    "PutBucketTagging": "up to 50 tags",
+    "PutObjectTagging": "up to 10 tags",
+    "PutObjectLockConfiguration": "also of a bucket created without, once it is versioned",
+    "GetObjectLegalHold": "`OFF` for a version on which none was ever set (S3: an error)",
     "GetObjectAttributes": "with the parts of a multipart object, in pages",
     "PutBucketLifecycleConfiguration": (
         "every element; without the least days and sizes that stand for AWS's prices"
@@ -59,8 +65,8 @@ _HEAD = """\
 <!-- Generated from the operation table: python -m s3api.support > docs/s3-support.md -->
 
 weir serves {served} operations of Amazon S3. Those it does not serve answer `501 NotImplemented`; none is mistaken for
-another. A header that asks for something not served (server-side encryption, object lock, tags) is refused in
-the same way, never silently dropped.
+another. A header that asks for something not served (server-side encryption) is refused in the same way, never silently
+dropped.
 
 Where weir differs from Amazon S3 on purpose:
 

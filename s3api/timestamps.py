@@ -1,15 +1,18 @@
-"""Owns times as S3 writes and reads them: HTTP dates, ISO 8601, always at whole seconds."""
+"""Owns times as S3 writes and reads them: HTTP dates, ISO 8601; at whole seconds but where it says
+otherwise."""
 
 from __future__ import annotations
 
 import re
 import time
 from calendar import timegm
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_tz
 from functools import lru_cache
 
 _NS_PER_S = 1_000_000_000
+_NS_PER_MS = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FRACTION = re.compile(r"\.\d+")
@@ -38,6 +41,24 @@ def _iso_date(seconds: int) -> str:
 def iso_date(time_ns: int) -> str:
     """As in XML. S3 writes milliseconds and keeps them zero, so that they agree with Last-Modified."""
     return _iso_date(time_ns // _NS_PER_S)
+
+
+def iso_moment(time_ns: int) -> str:
+    """As in XML, with its milliseconds: for times that clients give and read back."""
+    seconds, rest_ns = divmod(time_ns, _NS_PER_S)
+    return f"{_iso_date(seconds)[:-4]}{rest_ns // _NS_PER_MS:03d}Z"
+
+
+def parse_iso_moment(text: str) -> int | None:
+    """Nanoseconds at whole milliseconds, of an ISO 8601 date with time; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        since_epoch = moment - _EPOCH
+    except (ValueError, OverflowError):
+        return None
+    return since_epoch // timedelta(milliseconds=1) * _NS_PER_MS
 
 
 def parse_http_date(text: str) -> int | None:

@@ -8,7 +8,7 @@ from s3api.call import Call, Response
 from s3api.headers import refuse_unserved
 from s3api.operations.page import checksum_element
 from s3api.parameters import marker_number, page_size, version_id
-from s3api.response_headers import HeaderList
+from s3api.response_headers import HeaderList, version_headers
 from s3api.timestamps import http_date
 from s3api.xml import XML_TYPE, document, element, flag
 
@@ -19,8 +19,9 @@ _ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
 async def get_object_attributes(call: Call) -> Response:
     refuse_unserved(call.request.headers)
     wanted = _wanted(call)
-    wanted_version = version_id(call.request.query)
-    info = await call.store.head(call.target_bucket, call.target_key, version_id=wanted_version)
+    info = await call.store.head(
+        call.target_bucket, call.target_key, version_id=version_id(call.request.query)
+    )
     content: list[str] = []
     if "ETag" in wanted:
         content.append(element("ETag", info.etag))
@@ -33,8 +34,7 @@ async def get_object_attributes(call: Call) -> Response:
     if "ObjectSize" in wanted:
         content.append(element("ObjectSize", info.size_bytes))
     headers: HeaderList = [XML_TYPE, (b"last-modified", http_date(info.modified_ns))]
-    if wanted_version is not None:
-        headers.append((b"x-amz-version-id", info.version_id.encode()))
+    headers += version_headers(call.target_bucket, info)
     return Response(200, headers, document("GetObjectAttributesResponse", *content))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+from core.configs.versioning import ObjectLock, Versioning
 from core.errors import BucketExists, BucketOwnedByYou
 from core.names import BucketRef, parse_bucket_name
 from core.types import BucketProps
@@ -15,6 +17,7 @@ from s3api.protocol_errors import IllegalLocationConstraint, InvalidLocationCons
 from s3api.xml import XML_TYPE, document, escape, parse, texts
 
 _US_EAST_1 = "us-east-1"
+_LOCK_ENABLED = "x-amz-bucket-object-lock-enabled"
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d\Z|EU\Z")
 
 
@@ -28,6 +31,8 @@ async def create_bucket(call: Call) -> Response:
     ref = BucketRef(parse_bucket_name(call.request.bucket or ""))
     refuse_unserved(headers)
     props = BucketProps(acl=read_acl(call.store, headers), ownership=read_ownership(call))
+    if headers.get(_LOCK_ENABLED, "").strip().lower() == "true":
+        props = replace(props, versioning=Versioning.ENABLED, object_lock=ObjectLock())
     region = await _requested_region(call)
     owner = call.identity.user
     assert owner is not None, "the edge lets no anonymous caller create buckets"
@@ -88,9 +93,3 @@ async def get_bucket_location(call: Call) -> Response:
         [XML_TYPE],
         document("LocationConstraint", "" if region == _US_EAST_1 else escape(region)),
     )
-
-
-async def get_bucket_versioning(call: Call) -> Response:
-    """An empty configuration: versioning was never enabled on the bucket."""
-    assert call.bucket is not None
-    return Response(200, [XML_TYPE], document("VersioningConfiguration"))

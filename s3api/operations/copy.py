@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from core.acl import owner_of_new
 from core.conditions import check_copy_source
-from core.errors import InvalidArgument, PreconditionFailed, WriteConflict
+from core.errors import (
+    InvalidArgument,
+    PreconditionFailed,
+    VersionIsDeleteMarker,
+    WriteConflict,
+)
 from core.types import NOBODY, NULL_VERSION, CannedAcl, Conditions, ObjectAttributes, ObjectInfo
-from s3api.acls import asks_for_acl, owner_and_acl
+from s3api.acls import asks_for_acl
 from s3api.call import Call, CopySource, Response
 from s3api.expiration import expiration_headers
 from s3api.headers import (
@@ -19,41 +24,82 @@ from s3api.headers import (
     source_conditions,
     write_conditions,
 )
+from s3api.operations.guarded import authorize_extras, has_extras
 from s3api.protocol_errors import InvalidRequest
-from s3api.response_headers import HeaderList, checksum_text
+from s3api.response_headers import HeaderList, checksum_text, written_headers
 from s3api.timestamps import iso_date
 from s3api.xml import XML_TYPE, document, element
 
 _ATTEMPTS = 4
 
 
+@dataclass(frozen=True, slots=True)
+class _Directives:
+    """What of the source's a copy replaces."""
+
+    metadata: bool
+    tags: bool
+
+
 async def copy_object(call: Call) -> Response:
     headers = call.request.headers
-    source = call.source
-    assert source is not None
     refuse_unserved(headers)
-    replaces = _directive(call, "x-amz-metadata-directive") == "REPLACE"
-    _directive(call, "x-amz-tagging-directive")
+    replaces = _Directives(
+        metadata=_directive(call, "x-amz-metadata-directive") == "REPLACE",
+        tags=_directive(call, "x-amz-tagging-directive") == "REPLACE",
+    )
+    source = await pinned_source(call)
     changes = any(
         headers.get(name) for name in ("x-amz-storage-class", "x-amz-website-redirect-location")
     )
-    if not replaces and _is_same_object(call, source) and not changes:
+    if not replaces.metadata and _is_same_object(call) and not changes:
         reason = (
             "This copy request is illegal because it is trying to copy an object to itself without "
             "changing the object's metadata, storage class, website redirect location or encryption "
             "attributes."
         )
         raise InvalidRequest(reason=reason)
-    if replaces:
-        info = await _copy(call, source, read_attributes(call, headers), source_conditions(headers))
-    elif changes or asks_for_acl(headers):
-        info = await _copy_with_changes(call, source)
+    asked = read_attributes(call, headers)
+    if not replaces.tags:
+        asked = replace(asked, tags={})
+    await authorize_extras(call, asked)
+    keeps_some = not replaces.metadata or not replaces.tags
+    changes = changes or asks_for_acl(headers) or has_extras(asked)
+    if not keeps_some:
+        info = await _copy(call, source, asked, source_conditions(headers))
+    elif changes or replaces.metadata or replaces.tags:
+        info = await _copy_with_changes(call, source, asked, replaces)
     else:
         info = await _copy(call, source, None, source_conditions(headers))
-    answer = _headers(source)
+    answer = [XML_TYPE, *source_headers(source), *written_headers(info)]
     if call.target_bucket.props.lifecycle is not None:
         answer += expiration_headers(call, info)
     return Response(200, answer, _result(info))
+
+
+async def pinned_source(call: Call) -> CopySource:
+    """The source of a copy, by the id of its present version where its bucket has versions: it is that version that is
+    copied, and told of. Raises InvalidRequest for a delete marker, NoSuchKey, NoSuchVersion."""
+    source = call.source
+    assert source is not None
+    if not source.bucket.props.versioning:
+        return source
+    try:
+        info = await call.store.head(source.bucket, source.key, version_id=source.version_id)
+    except VersionIsDeleteMarker:
+        reason = (
+            "The source of a copy request may not specifically refer to a delete marker by "
+            "version id."
+        )
+        raise InvalidRequest(reason=reason) from None
+    return replace(source, version_id=info.version_id)
+
+
+def source_headers(source: CopySource) -> HeaderList:
+    """Which version was copied, where there are several or the caller named it."""
+    if source.version_id is None:
+        return []
+    return [(b"x-amz-copy-source-version-id", source.version_id.encode())]
 
 
 async def _copy(
@@ -75,36 +121,39 @@ async def _copy(
     )
 
 
-async def _copy_with_changes(call: Call, source: CopySource) -> ObjectInfo:
-    """Keep the source's metadata but for what the headers say. The source may be overwritten between the reading of its
-    metadata and the copy; then the copy, which names the ETag that was read, fails, and both are done again."""
+async def _copy_with_changes(
+    call: Call, source: CopySource, asked: ObjectAttributes, replaces: _Directives
+) -> ObjectInfo:
+    """Keep the source's attributes but for what the headers say. The source may be overwritten between the reading of
+    them and the copy; then the copy, which names the ETag that was read, fails, and both are done again."""
     headers = call.request.headers
     for _ in range(_ATTEMPTS):
         info = await call.store.head(source.bucket, source.key, version_id=source.version_id)
         check_copy_source(info, source_conditions(headers))
+        kept = info.attributes
+        attributes = asked if replaces.metadata else _changed(call, kept, asked)
+        if not replaces.tags:
+            attributes = replace(attributes, tags=kept.tags)
         try:
-            return await _copy(
-                call, source, _changed(call, info.attributes), Conditions(if_match=(info.etag,))
-            )
+            return await _copy(call, source, attributes, Conditions(if_match=(info.etag,)))
         except PreconditionFailed as error:
             if write_conditions(headers).if_match or error.condition != "If-Match":
                 raise
     raise WriteConflict(key=source.key)
 
 
-def _changed(call: Call, kept: ObjectAttributes) -> ObjectAttributes:
+def _changed(call: Call, kept: ObjectAttributes, asked: ObjectAttributes) -> ObjectAttributes:
+    """The source's attributes with what was asked for. Locks are never copied."""
     headers = call.request.headers
     redirect = headers.get("x-amz-website-redirect-location")
     system = dict(kept.headers)
     if redirect:
         system["x-amz-website-redirect-location"] = redirect
-    owner_id, acl = owner_and_acl(call, headers)
     return replace(
-        kept,
+        asked,
         headers=system,
+        user_metadata=kept.user_metadata,
         storage_class=read_storage_class(call, headers) or kept.storage_class,
-        owner_id=owner_id,
-        acl=acl,
     )
 
 
@@ -117,19 +166,16 @@ def _directive(call: Call, name: str) -> str:
     return value
 
 
-def _is_same_object(call: Call, source: CopySource) -> bool:
+def _is_same_object(call: Call) -> bool:
+    """Whether source and target are one. A version asked for by its id is not: to copy it onto its key restores it."""
+    source = call.source
+    assert source is not None
+    is_only_version = source.version_id == NULL_VERSION and not source.bucket.props.versioning
     return (
         source.bucket.bucket_id == call.target_bucket.bucket_id
         and source.key == call.target_key
-        and source.version_id in (None, NULL_VERSION)
+        and (source.version_id is None or is_only_version)
     )
-
-
-def _headers(source: CopySource) -> HeaderList:
-    headers = [XML_TYPE]
-    if source.version_id is not None:
-        headers.append((b"x-amz-copy-source-version-id", source.version_id.encode()))
-    return headers
 
 
 def _result(info: ObjectInfo) -> bytes:

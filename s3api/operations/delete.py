@@ -12,6 +12,9 @@ from core.types import DeleteItem, DeleteResult
 from s3api.call import Call, Response
 from s3api.errors import shown
 from s3api.headers import delete_conditions_of
+from s3api.lock_headers import has_digest
+from s3api.operations.guarded import asks_bypass, may_bypass
+from s3api.parameters import check_version_id
 from s3api.protocol_errors import InvalidRequest, MalformedXML
 from s3api.xml import XML_TYPE, children, document, element, escape, optional, parse, texts
 
@@ -38,20 +41,33 @@ async def delete_objects(call: Call) -> Response:
         for entry in entries
         if entry.item is not None and await _is_authorized(call, entry, entry.item)
     ]
-    if wanted:
-        items = [item for _, item in wanted]
-        results = await call.store.delete_many(call.target_bucket, items)
-        for (entry, _), result in zip(wanted, results, strict=True):
-            entry.outcome = result
+    if not asks_bypass(call):
+        await _delete(call, wanted, bypass_governance=False)
+    else:
+        # The permission is one of each key.
+        may = [await may_bypass(call, item.key) for _, item in wanted]
+        pairs = list(zip(wanted, may, strict=True))
+        await _delete(call, [each for each, yes in pairs if yes], bypass_governance=True)
+        await _delete(call, [each for each, yes in pairs if not yes], bypass_governance=False)
     return Response(200, [XML_TYPE], _result(entries, is_quiet))
+
+
+async def _delete(
+    call: Call, wanted: Sequence[tuple[_Entry, DeleteItem]], *, bypass_governance: bool
+) -> None:
+    """Delete what is wanted, and note the outcomes."""
+    if not wanted:
+        return
+    results = await call.store.delete_many(
+        call.target_bucket, [item for _, item in wanted], bypass_governance=bypass_governance
+    )
+    for (entry, _), result in zip(wanted, results, strict=True):
+        entry.outcome = result
 
 
 def _check_has_digest(call: Call) -> None:
     """A list of what to delete must not arrive damaged: S3 demands a digest of it. Raises InvalidRequest."""
-    headers = call.request.headers
-    if "content-md5" in headers or "x-amz-trailer" in headers:
-        return
-    if not any(name.startswith("x-amz-checksum-") for name in headers):
+    if not has_digest(call.request.headers):
         raise InvalidRequest(reason="Missing required header for this request: Content-MD5")
 
 
@@ -69,6 +85,8 @@ def _entry(fields: dict[str, str]) -> _Entry:
         raise MalformedXML(reason="an object without a key")
     try:
         key = parse_object_key(entry.key.encode())
+        if entry.version_id:
+            check_version_id(entry.version_id, "VersionId")
         conditions = delete_conditions_of(
             fields.get("ETag"), fields.get("LastModifiedTime"), fields.get("Size")
         )
@@ -81,8 +99,9 @@ def _entry(fields: dict[str, str]) -> _Entry:
 
 async def _is_authorized(call: Call, entry: _Entry, item: DeleteItem) -> bool:
     assert call.authorize is not None
+    action = "s3:DeleteObject" if item.version_id is None else "s3:DeleteObjectVersion"
     try:
-        await call.authorize("s3:DeleteObject", call.target_bucket, item.key, call.identity)
+        await call.authorize(action, call.target_bucket, item.key, call.identity)
     except StoreError as error:
         entry.outcome = error
         return False

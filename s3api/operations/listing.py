@@ -1,4 +1,4 @@
-"""Owns the listings of objects: ListObjects, ListObjectsV2, and ListObjectVersions of a bucket without versions.
+"""Owns the listings of objects: ListObjects, ListObjectsV2, ListObjectVersions.
 
 A page of 1,000 keys has 2 ms to become XML: what is the same for all keys is made once, names are escaped only where
 they need it, and dates come from a cache.
@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from core.errors import InvalidArgument
-from core.types import ListPage, ListQuery, ObjectInfo
+from core.types import (
+    ListPage,
+    ListQuery,
+    ObjectInfo,
+    ObjectVersion,
+    VersionListPage,
+    VersionListQuery,
+)
 from s3api.call import Call, Response
 from s3api.operations.page import (
     Encode,
@@ -22,7 +29,7 @@ from s3api.operations.page import (
 )
 from s3api.parameters import continuation_token, continued_after, page_size
 from s3api.timestamps import iso_date
-from s3api.xml import XML_TYPE, document, echo, element, flag
+from s3api.xml import XML_TYPE, document, echo, element, flag, optional
 
 
 async def list_objects(call: Call) -> Response:
@@ -83,30 +90,29 @@ async def list_objects_v2(call: Call) -> Response:
 
 
 async def list_object_versions(call: Call) -> Response:
-    """Every object is its own only version, "null", so versions are listed as objects are."""
     query = call.request.query
     encode = name_encoder(call)
     limit = page_size(query, "max-keys")
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     key_marker = query.get("key-marker", "")
     version_marker = _version_marker(query.get("version-id-marker"), key_marker)
-    page = await _list(call, ListQuery(prefix, delimiter, key_marker, limit))
-    ends_with_key = page.is_truncated and bool(
-        page.entries and page.entries[-1].key == page.next_after
-    )
+    page = VersionListPage((), (), False)
+    if limit:
+        wanted = VersionListQuery(prefix, delimiter, key_marker, version_marker, limit)
+        page = await call.store.list_versions(call.target_bucket, wanted)
     body = document(
         "ListVersionsResult",
         element("Name", call.target_bucket.name),
         name_element("Prefix", prefix, encode),
         name_element("KeyMarker", key_marker, encode),
         element("VersionIdMarker", version_marker),
-        name_element("NextKeyMarker", page.next_after, encode) if page.is_truncated else "",
-        element("NextVersionIdMarker", page.entries[-1].version_id) if ends_with_key else "",
+        name_element("NextKeyMarker", page.next_key_marker, encode) if page.is_truncated else "",
+        optional("NextVersionIdMarker", page.next_version_id_marker if page.is_truncated else ""),
         element("MaxKeys", limit),
         optional_name("Delimiter", delimiter, encode),
         encoding_type_element(encode),
         flag("IsTruncated", page.is_truncated),
-        *_versions(page.entries, encode, Owners(call)),
+        *_versions(page.versions, encode, Owners(call)),
         *common_prefix_elements(page.common_prefixes, encode),
     )
     return Response(200, [XML_TYPE], body)
@@ -145,15 +151,27 @@ def _contents(entries: Iterable[ObjectInfo], encode: Encode, owners: Owners | No
     return found
 
 
-def _versions(entries: Iterable[ObjectInfo], encode: Encode, owners: Owners) -> list[str]:
-    return [
-        f"<Version><Key>{encode(info.key)}</Key><VersionId>{info.version_id}</VersionId>"
-        f"<IsLatest>true</IsLatest><LastModified>{iso_date(info.modified_ns)}</LastModified>"
-        f"<ETag>&quot;{info.etag}&quot;</ETag>{_checksum_elements(info)}"
-        f"<Size>{info.size_bytes}</Size>{owners.element(info.attributes.owner_id)}"
-        f"<StorageClass>{info.attributes.storage_class}</StorageClass></Version>"
-        for info in entries
-    ]
+def _versions(versions: Iterable[ObjectVersion], encode: Encode, owners: Owners) -> list[str]:
+    """Versions and delete markers as they come, in one order."""
+    found: list[str] = []
+    for version in versions:
+        info = version.info
+        attributes = info.attributes
+        place = (
+            f"<Key>{encode(info.key)}</Key><VersionId>{info.version_id}</VersionId>"
+            f"<IsLatest>{'true' if version.is_latest else 'false'}</IsLatest>"
+            f"<LastModified>{iso_date(info.modified_ns)}</LastModified>"
+        )
+        owner = owners.element(attributes.owner_id)
+        if info.is_delete_marker:
+            found.append(f"<DeleteMarker>{place}{owner}</DeleteMarker>")
+        else:
+            found.append(
+                f"<Version>{place}<ETag>&quot;{info.etag}&quot;</ETag>{_checksum_elements(info)}"
+                f"<Size>{info.size_bytes}</Size>{owner}"
+                f"<StorageClass>{attributes.storage_class}</StorageClass></Version>"
+            )
+    return found
 
 
 def _checksum_elements(info: ObjectInfo) -> str:

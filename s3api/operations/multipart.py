@@ -33,11 +33,13 @@ from s3api.headers import (
     source_conditions,
     write_conditions,
 )
+from s3api.operations.copy import pinned_source, source_headers
+from s3api.operations.guarded import authorize_extras
 from s3api.operations.object import check_length
 from s3api.operations.page import ANONYMOUS_ID, checksum_element
 from s3api.parameters import part_number, upload_id
 from s3api.protocol_errors import InvalidRequest, MalformedXML
-from s3api.response_headers import HeaderList, checksum_headers
+from s3api.response_headers import HeaderList, checksum_headers, written_headers
 from s3api.timestamps import iso_date
 from s3api.xml import XML_TYPE, children, document, echo, element, parse, texts
 
@@ -48,10 +50,12 @@ _CHECKSUM_ELEMENTS = {f"Checksum{kind.value}": kind for kind in ChecksumAlgorith
 
 async def create_multipart_upload(call: Call) -> Response:
     headers = call.request.headers
+    attributes = read_attributes(call, headers)
+    await authorize_extras(call, attributes)
     upload = await call.store.create_upload(
         call.target_bucket,
         call.target_key,
-        attributes=read_attributes(call, headers),
+        attributes=attributes,
         initiator=call.identity.user or _ANONYMOUS,
         checksum_algorithm=checksum_algorithm(headers),
         checksum_type=checksum_type(headers),
@@ -105,8 +109,7 @@ async def upload_part_copy(call: Call) -> Response:
     headers = call.request.headers
     refuse_unserved(headers)
     await _check_initiator(call)
-    source = call.source
-    assert source is not None
+    source = await pinned_source(call)
     part = await call.store.upload_part_copy(
         source.bucket,
         source.key,
@@ -118,16 +121,13 @@ async def upload_part_copy(call: Call) -> Response:
         source_range=copy_source_range(headers),
         source_conditions=source_conditions(headers),
     )
-    answer: HeaderList = [XML_TYPE]
-    if source.version_id is not None:
-        answer.append((b"x-amz-copy-source-version-id", source.version_id.encode()))
     body = document(
         "CopyPartResult",
         element("LastModified", iso_date(part.modified_ns)),
         element("ETag", f'"{part.etag}"'),
         "" if part.checksum is None else checksum_element(part.checksum),
     )
-    return Response(200, answer, body)
+    return Response(200, [XML_TYPE, *source_headers(source)], body)
 
 
 def _part_number(call: Call) -> int:
@@ -162,7 +162,7 @@ async def complete_multipart_upload(call: Call) -> Response:
         expected_checksum=claimed,
         expected_size_bytes=_claimed_size(call),
     )
-    answer = [XML_TYPE]
+    answer = [XML_TYPE, *written_headers(info)]
     if call.target_bucket.props.lifecycle is not None:
         answer += expiration_headers(call, info)
     return Response(200, answer, _completed(call, info))

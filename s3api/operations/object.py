@@ -16,6 +16,8 @@ from s3api.headers import (
     refuse_unserved,
     write_conditions,
 )
+from s3api.lock_headers import check_proven
+from s3api.operations.guarded import authorize_extras, guarded_headers, has_extras, may_bypass
 from s3api.parameters import part_number, version_id
 from s3api.protocol_errors import InvalidRequest, MissingContentLength
 from s3api.response_headers import (
@@ -24,6 +26,8 @@ from s3api.response_headers import (
     object_headers,
     quoted_etag,
     read_overrides,
+    version_headers,
+    written_headers,
 )
 from s3api.timestamps import http_date
 
@@ -33,14 +37,20 @@ async def put_object(call: Call) -> Response:
     body = call.body
     assert body is not None
     check_length(call, MAX_PUT_BYTES)
+    attributes = read_attributes(call, headers)
+    if call.target_bucket.props.object_lock is not None:
+        check_proven(call, attributes)
+    if has_extras(attributes):
+        await authorize_extras(call, attributes)
     info = await call.store.put(
         call.target_bucket,
         call.target_key,
         body,
-        attributes=read_attributes(call, headers),
+        attributes=attributes,
         conditions=write_conditions(headers),
     )
     answer = [(b"etag", quoted_etag(info)), *checksum_headers(info.checksum)]
+    answer += written_headers(info)
     if call.target_bucket.props.lifecycle is not None:
         answer += expiration_headers(call, info)
     return Response(200, answer)
@@ -84,6 +94,10 @@ async def get_object(call: Call) -> Response:
     headers = object_headers(info, overrides)
     if call.target_bucket.props.lifecycle is not None and wanted_version is None:
         headers += expiration_headers(call, info)
+    if has_extras(info.attributes):
+        headers.extend(await guarded_headers(call, info))
+    if call.target_bucket.props.versioning:
+        headers.append((b"x-amz-version-id", info.version_id.encode()))
     status = 200
     if byte_range is not None or wanted_version is not None or call_wants_checksum(call):
         status = _add_details(headers, call, info, byte_range, (reader.first, reader.length))
@@ -105,6 +119,9 @@ async def head_object(call: Call) -> Response:
     headers = object_headers(info, overrides)
     if call.target_bucket.props.lifecycle is not None and "versionId" not in request.query:
         headers += expiration_headers(call, info)
+    if has_extras(info.attributes):
+        headers.extend(await guarded_headers(call, info))
+    headers.extend(version_headers(call.target_bucket, info))
     status = _add_details(headers, call, info, byte_range, (first, length))
     headers.append((b"content-length", b"%d" % length))
     return Response(status, headers)
@@ -152,8 +169,9 @@ def _add_details(
     byte_range: ByteRange | None,
     offered: tuple[int, int],
 ) -> int:
-    """Add what only some reads are told: version, range, count of parts, checksum. Returns the status."""
-    if "versionId" in call.request.query:
+    """Add what only some reads are told: range, count of parts, checksum, and the version where only the null version
+    was ever. Returns the status."""
+    if "versionId" in call.request.query and not call.target_bucket.props.versioning:
         headers.append((b"x-amz-version-id", info.version_id.encode()))
     if call_wants_checksum(call):
         headers.extend(_offered_checksum(info, byte_range))
@@ -192,10 +210,12 @@ async def delete_object(call: Call) -> Response:
         call.target_key,
         version_id=wanted_version,
         conditions=delete_conditions(call.request.headers),
+        bypass_governance=await may_bypass(call, call.target_key),
     )
     headers: HeaderList = []
-    if wanted_version is not None:
-        headers.append((b"x-amz-version-id", (result.version_id or wanted_version).encode()))
+    shown_version = result.version_id or wanted_version
+    if shown_version is not None:
+        headers.append((b"x-amz-version-id", shown_version.encode()))
     if result.is_delete_marker:
         headers.append((b"x-amz-delete-marker", b"true"))
     return Response(204, headers)

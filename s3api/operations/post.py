@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from core.errors import Denied, PreconditionFailed
@@ -12,7 +13,8 @@ from s3api.auth.post_form import PostForm, read_post_form
 from s3api.call import Call, Response
 from s3api.expiration import expiration_headers
 from s3api.headers import read_attributes, write_conditions
-from s3api.response_headers import HeaderList, checksum_headers, quoted_etag
+from s3api.operations.tagging import read_object_tags
+from s3api.response_headers import HeaderList, checksum_headers, quoted_etag, written_headers
 from s3api.xml import XML_TYPE, document, echo, element
 
 _SUCCESS_STATUSES = {"200": 200, "201": 201}
@@ -28,12 +30,16 @@ async def post_object(call: Call) -> Response:
     assert call.authorize is not None
     await call.authorize("s3:PutObject", bucket, key, identity)
     fields = _as_headers(form.fields)
+    attributes = read_attributes(call, fields)
+    if tagging := form.fields.get("tagging"):
+        # Here the tags are a document. Who may post an object may tag it: a form has no other way to ask.
+        attributes = replace(attributes, tags=await read_object_tags(tagging.encode()))
     form.file.limit(0, MAX_PUT_BYTES)
     info = await call.store.put(
         bucket,
         key,
         form.file,
-        attributes=read_attributes(call, fields),
+        attributes=attributes,
         conditions=write_conditions(fields),
     )
     return _answer(call, form, key, info)
@@ -64,8 +70,6 @@ def _as_headers(fields: Mapping[str, str]) -> dict[str, str]:
     found = {name: value.encode().decode("latin-1") for name, value in fields.items()}
     if "acl" in found:
         found["x-amz-acl"] = found.pop("acl")
-    if "tagging" in found:
-        found["x-amz-tagging"] = found.pop("tagging")
     return found
 
 
@@ -76,6 +80,7 @@ def _answer(call: Call, form: PostForm, key: ObjectKey, info: ObjectInfo) -> Res
     headers: HeaderList = [(b"etag", quoted_etag(info)), *checksum_headers(info.checksum)]
     if call.target_bucket.props.lifecycle is not None:
         headers += expiration_headers(call, info)
+    headers += written_headers(info)
     redirect = fields.get("success_action_redirect") or fields.get("redirect")
     if redirect and (target := _redirect_target(redirect, bucket, key, info)):
         return Response(303, [(b"location", target), *headers])

@@ -180,7 +180,7 @@ def test_list_object_versions_pages(filled: Front) -> None:
             break
         markers = f"&key-marker={answer.text('NextKeyMarker')}"
         version = answer.text("NextVersionIdMarker")
-        assert (version == "null") == bool(answer.texts("Version"))
+        assert bool(version) == bool(answer.texts("Version"))
         markers += f"&version-id-marker={version}" if version else ""
     assert found == [quote(name) for name in ("a b", "a/", "b", VISIBLE[-1])]
 

@@ -65,10 +65,11 @@ def test_put_object_incomplete(front: Front) -> None:
         ("x-amz-storage-class", "COLD", "InvalidStorageClass"),
         ("x-amz-acl", "all", "InvalidArgument"),
         ("x-amz-meta-a", "x" * 2048, "MetadataTooLarge"),
-        ("x-amz-tagging", "a=b", "NotImplemented"),
+        ("x-amz-tagging", "a=b&a=c", "InvalidArgument"),
         ("x-amz-server-side-encryption", "AES256", "NotImplemented"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256", "NotImplemented"),
-        ("x-amz-object-lock-mode", "COMPLIANCE", "NotImplemented"),
+        ("x-amz-object-lock-mode", "COMPLIANCE", "InvalidRequest"),
+        ("x-amz-write-offset-bytes", "0", "NotImplemented"),
         ("x-amz-grant-read", "id=x", "InvalidArgument"),
     ],
 )

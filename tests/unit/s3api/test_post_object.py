@@ -79,7 +79,7 @@ def test_success_action_redirect(front: Front, url: str, location: str | None) -
         ({"key": "k", "x-ignore-user": "bob"}, 403, "AccessDenied"),
         ({"key": "k", "acl": "everyone"}, 400, "InvalidArgument"),
         ({"key": "k", "Content-Type": "a\r\nb: c"}, 400, "InvalidArgument"),
-        ({"key": "k", "tagging": "<Tagging/>"}, 501, "NotImplemented"),
+        ({"key": "k", "tagging": "<Tagging/>"}, 400, "MalformedXML"),
         ({"key": "k", "x-amz-checksum-crc32": "AAAAAA=="}, 400, "BadDigest"),
         ({"key": "k", "x-amz-storage-class": "COLD"}, 400, "InvalidStorageClass"),
         ({"key": "x" * 1025}, 400, "KeyTooLongError"),

@@ -102,10 +102,10 @@ def test_named(method: str, path: str, headers: dict[str, str], operation: str) 
     ("method", "path", "error"),
     [
         ("GET", "/bucket?inventory", OperationNotImplemented),
-        ("PUT", "/bucket?versioning", OperationNotImplemented),
+        ("PUT", "/bucket?abac", OperationNotImplemented),
         ("PUT", "/bucket?policy", OperationNotImplemented),
         ("DELETE", "/bucket?website", OperationNotImplemented),
-        ("PUT", "/bucket/key?tagging", OperationNotImplemented),
+        ("PUT", "/bucket/key?annotation", OperationNotImplemented),
         ("PUT", "/bucket/key?renameObject", OperationNotImplemented),
         ("POST", "/bucket/key?select&select-type=2", OperationNotImplemented),
         ("DELETE", "/bucket?acl", MethodNotAllowed),

@@ -1,0 +1,71 @@
+"""Owns what needs a permission of its own beside the operation's: tags and locks, when they are written with an object
+and when they are shown with it, and the bypass of a governance retention.
+
+Source: AWS, Service Authorization Reference, Actions for Amazon S3; PutObject, GetObject, DeleteObject (permissions).
+"""
+
+from __future__ import annotations
+
+from core.errors import Denied
+from core.names import ObjectKey
+from core.types import ObjectAttributes, ObjectInfo
+from s3api.call import Call
+from s3api.response_headers import HeaderList
+from s3api.timestamps import iso_moment
+
+_BYPASS = "x-amz-bypass-governance-retention"
+
+
+def has_extras(attributes: ObjectAttributes) -> bool:
+    """Whether there is anything here to ask permission for. Most objects have nothing."""
+    return bool(attributes.tags) or attributes.retention is not None or attributes.legal_hold
+
+
+async def authorize_extras(call: Call, attributes: ObjectAttributes) -> None:
+    """Raises Denied for tags or locks that the caller may not give to what it writes."""
+    if attributes.tags:
+        await _authorize(call, "s3:PutObjectTagging", call.target_key)
+    if attributes.retention is not None:
+        await _authorize(call, "s3:PutObjectRetention", call.target_key)
+    if attributes.legal_hold:
+        await _authorize(call, "s3:PutObjectLegalHold", call.target_key)
+
+
+async def guarded_headers(call: Call, info: ObjectInfo) -> HeaderList:
+    """The count of tags and the locks of an object, as far as the caller may read them."""
+    attributes = info.attributes
+    headers: HeaderList = []
+    if attributes.tags and await _may(call, "s3:GetObjectTagging", call.target_key):
+        headers.append((b"x-amz-tagging-count", b"%d" % len(attributes.tags)))
+    kept = attributes.retention
+    if kept is not None and await _may(call, "s3:GetObjectRetention", call.target_key):
+        headers.append((b"x-amz-object-lock-mode", kept.mode.value.encode()))
+        until = iso_moment(kept.until_ns).encode()
+        headers.append((b"x-amz-object-lock-retain-until-date", until))
+    if attributes.legal_hold and await _may(call, "s3:GetObjectLegalHold", call.target_key):
+        headers.append((b"x-amz-object-lock-legal-hold", b"ON"))
+    return headers
+
+
+def asks_bypass(call: Call) -> bool:
+    """Whether the caller wants a governance retention not to hold it back."""
+    return call.request.headers.get(_BYPASS, "").strip().lower() == "true"
+
+
+async def may_bypass(call: Call, key: ObjectKey) -> bool:
+    """Whether a governance retention holds the caller back not: it asks for that, and may. Who may not is treated as
+    one who did not ask, as what it does may need no bypass."""
+    return asks_bypass(call) and await _may(call, "s3:BypassGovernanceRetention", key)
+
+
+async def _may(call: Call, action: str, key: ObjectKey) -> bool:
+    try:
+        await _authorize(call, action, key)
+    except Denied:
+        return False
+    return True
+
+
+async def _authorize(call: Call, action: str, key: ObjectKey) -> None:
+    assert call.authorize is not None
+    await call.authorize(action, call.target_bucket, key, call.identity)
