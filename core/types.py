@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from core.configs.access import ObjectOwnership, PublicAccessBlock
+from core.configs.cors import CorsRule
 from core.configs.lifecycle import Lifecycle
 from core.configs.versioning import ObjectLock, Retention, Versioning
 from core.light import light
@@ -138,6 +139,7 @@ class BucketProps:
     public_access_block: PublicAccessBlock | None = None
     is_requester_pays: bool = False
     lifecycle: Lifecycle | None = None
+    cors: tuple[CorsRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

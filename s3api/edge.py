@@ -16,6 +16,7 @@ from core.errors import Denied, NoSuchBucket, NoSuchKey, StoreError, Unavailable
 from core.names import BucketName, BucketRef, ObjectKey, parse_bucket_name, parse_object_key
 from core.protocols import Clock, ObjectReader, ObjectService
 from core.types import Bucket, Identity
+from s3api import cors
 from s3api.call import (
     Authenticator,
     BodyPolicy,
@@ -89,6 +90,8 @@ class S3Front:
             # What is not implemented is no failure of ours: clients probe for it.
             if response.status >= 500 and response.status != 501:
                 self._log_failure(request, error)
+        if (origin := request.headers.get("origin")) is not None:
+            response.headers += cors.answer_headers(self._store, request, origin)
         try:
             sent_bytes = await _send(response, request, scope, send)
             status = response.status

@@ -29,6 +29,7 @@ from s3api.protocol_errors import (
     InvalidRequest,
     InvalidRetentionPeriod,
     MethodNotAllowed,
+    PreflightForbidden,
 )
 from s3api.response_headers import not_modified_headers
 from s3api.timestamps import http_date
@@ -38,7 +39,13 @@ HOST_ID = base64.b64encode(hashlib.sha256(socket.gethostname().encode()).digest(
 """What x-amz-id-2 and <HostId> say: which server answered, without telling its name."""
 
 
-_EXPLAINED = (InvalidRequest, BadPreflight, IllegalLocationConstraint, InvalidRetentionPeriod)
+_EXPLAINED = (
+    InvalidRequest,
+    BadPreflight,
+    PreflightForbidden,
+    IllegalLocationConstraint,
+    InvalidRetentionPeriod,
+)
 """The errors of the protocol whose `reason` is a sentence for the user."""
 
 

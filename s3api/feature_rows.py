@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s3api.call import BodyPolicy, Handler, Level, Operation, Row
-from s3api.operations import acl, lifecycle, locking, ownership, tagging, versioning
+from s3api.operations import acl, cors, lifecycle, locking, ownership, tagging, versioning
 
 
 def bucket_row(method: str, subresource: str, handler: Handler, action: str = "") -> Row:
@@ -63,6 +63,10 @@ ROWS: Sequence[Row] = (
         ownership.delete_public_access_block,
         "s3:PutBucketPublicAccessBlock",
     ),
+    # --- CORS
+    bucket_row("GET", "cors", cors.get_bucket_cors, "s3:GetBucketCORS"),
+    bucket_row("PUT", "cors", cors.put_bucket_cors, "s3:PutBucketCORS"),
+    bucket_row("DELETE", "cors", cors.delete_bucket_cors, "s3:PutBucketCORS"),
     # --- lifecycle; S3 has one permission for putting and deleting
     bucket_row(
         "GET",

@@ -50,12 +50,21 @@ class BadPreflight(S3Error):
 
 
 class PreflightForbidden(S3Error):
-    """A CORS preflight that no rule allows. Fields: method, resource."""
+    """A CORS preflight that no rule allows. Fields: method, resource, reason."""
 
     code = "AccessForbidden"
     status = 403
     message = "CORSResponse: CORS is not enabled for this bucket."
     elements: ClassVar = {"method": "Method", "resource": "ResourceType"}
+
+
+class NoSuchCors(S3Error):
+    """Fields: bucket."""
+
+    code = "NoSuchCORSConfiguration"
+    status = 404
+    message = "The CORS configuration does not exist"
+    elements: ClassVar = {"bucket": "BucketName"}
 
 
 class InvalidRequest(S3Error):

@@ -15,6 +15,7 @@ from s3api.operations import (
     attributes,
     bucket,
     copy,
+    cors,
     delete,
     listing,
     multipart,
@@ -24,11 +25,9 @@ from s3api.operations import (
     uploads,
 )
 from s3api.protocol_errors import (
-    BadPreflight,
     InvalidRequest,
     MethodNotAllowed,
     OperationNotImplemented,
-    PreflightForbidden,
 )
 from s3api.subresources import BY_LEVEL, NAMES
 
@@ -40,6 +39,9 @@ _SELECTING = NAMES | {"partNumber"}
 
 _SERVICE, _BUCKET, _OBJECT = Level.SERVICE, Level.BUCKET, Level.OBJECT
 _PUT = "s3:PutObject"
+
+_PREFLIGHT = Operation("PreflightRequest", _BUCKET, cors.preflight, "", resolves_bucket=False)
+"""What OPTIONS asks, of whatever path and query. No operation of the SDKs: browsers send it."""
 
 TABLE: Sequence[Row] = (
     Row("GET", Operation("ListBuckets", _SERVICE, service.list_buckets, "s3:ListAllMyBuckets")),
@@ -186,6 +188,8 @@ class OperationRouter:
 
     def _match_special(self, request: Request) -> Operation:
         method, level = request.method, _level(request)
+        if method == "OPTIONS":
+            return _PREFLIGHT
         subresource = _subresource(request, level)
         is_copy = method == "PUT" and level is Level.OBJECT and COPY_SOURCE in request.headers
         operation = self._special.get((method, level, subresource, is_copy))
@@ -202,8 +206,6 @@ class OperationRouter:
 
     def _refusal(self, request: Request, level: Level, subresource: str) -> Exception:
         method = request.method
-        if method == "OPTIONS":
-            return _preflight_refusal(request, level)
         if not subresource:
             allowed = sorted(self._plain[level])
             return MethodNotAllowed(method=method, resource=level.name, allowed=allowed)
@@ -238,16 +240,6 @@ def _subresource(request: Request, level: Level) -> str:
         reason = f"Conflicting query string parameters: {names}"
         raise InvalidArgument(name="ResourceType", value=found[0], reason=reason)
     return found[0] if found else ""
-
-
-def _preflight_refusal(request: Request, level: Level) -> Exception:
-    """No bucket has CORS rules, so no preflight is granted."""
-    if "origin" not in request.headers:
-        return BadPreflight()
-    method = request.headers.get("access-control-request-method")
-    if not method:
-        return BadPreflight(reason="Invalid Access-Control-Request-Method: null")
-    return PreflightForbidden(method=method, resource=level.name)
 
 
 def _wrong_level(method: str, level: Level, subresource: str) -> Exception:

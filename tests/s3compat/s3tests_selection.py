@@ -21,7 +21,6 @@ LATER_CALLS: Mapping[str, str] = {
     "object lock": r".*object_lock_configuration|.*_object_retention|.*_object_legal_hold|x-amz-object-lock.*",
     "policy": r".*_bucket_policy(_status)?",
     "acl": r"(put|get)_(object|bucket)_acl|(Bucket|Object)?Acl|x-amz-grant-.*",
-    "cors": r".*_bucket_cors",
     "lifecycle run": r"get_lc_debug_interval",
     "cloud transition": r"restore_object",
     "encryption": r".*_bucket_encryption|x-amz-server-side-encryption.*",
