@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from core.errors import Conflict, MountpathUnavailable, NotFound, StoreError
 from core.names import AccessKey
 from core.types import Credential, User
 from gateway.config import Config
-from storage.layout import IDENTITY_FILE, open_set_sync
+from storage.database import check_schema_sync
+from storage.layout import IDENTITY_FILE, Layout, MountpathSpec, open_set_sync
 
 logger = logging.getLogger(__name__)
 
@@ -62,10 +64,19 @@ def open_control(config: Config) -> EmbeddedControlStore:
 def prepare_store(config: Config) -> PreparedStore:
     """Make or find the store, with its root user. No database stays open, so the caller may fork.
 
-    Raises StoreInUse, NoSuchStore (mountpaths without their control store), and what opening raises.
+    Raises StoreInUse, NoSuchStore (mountpaths without their control store), OtherSchema, and what opening raises.
     """
     is_new = not any((directory / IDENTITY_FILE).exists() for directory in config.data)
     held = _hold(config.data) if is_new else hold_store(config)
+    try:
+        return _prepare(config, held, is_new)
+    except BaseException:
+        for fd in held:
+            os.close(fd)
+        raise
+
+
+def _prepare(config: Config, held: tuple[int, ...], is_new: bool) -> PreparedStore:
     # The control store comes first: mountpaths without one are a store that has lost it, never a new one.
     control = _open_or_restore(config, is_new)
     try:
@@ -73,8 +84,20 @@ def prepare_store(config: Config) -> PreparedStore:
     finally:
         control.close()
     mountpaths = open_set_sync(config.data)
+    for item in mountpaths:
+        _check_schema(item)
     problems = tuple(item.reason for item in mountpaths if item.directory is None)
     return PreparedStore(held, new_root, problems)
+
+
+def _check_schema(mountpath: MountpathSpec) -> None:
+    """Raises OtherSchema. A disk that cannot be read is reported by whoever serves it."""
+    if mountpath.directory is None:
+        return
+    try:
+        check_schema_sync(Layout(mountpath.directory))
+    except sqlite3.Error as error:
+        logger.warning("cannot look at the databases in %s: %s", mountpath.directory, error)
 
 
 def _open_or_restore(config: Config, is_new: bool) -> EmbeddedControlStore:

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from core.errors import Corrupt
@@ -34,6 +34,33 @@ _REBUILD_CACHE_KIB = 128 * 1024
 _WAL_KEPT_BYTES = 32 * 1024**2
 _BUSY_TIMEOUT_S = 10.0
 _TRIM_TIMEOUT_MS = 200
+
+
+class OtherSchema(Corrupt):
+    """A weir of another age wrote the databases. Fields: what, where, is_older (than this one)."""
+
+
+def check_schema_sync(layout: Layout) -> None:
+    """Raises OtherSchema. Databases that are missing or not begun are for others to judge."""
+    if not (layout.small_db.exists() and layout.index_db.exists()):
+        return
+    with closing(open_reader_sync(layout)) as connection:
+        _check_versions(connection, layout)
+
+
+def _check_versions(connection: sqlite3.Connection, layout: Layout) -> set[int]:
+    versions = {
+        connection.execute(f"PRAGMA {database}.user_version").fetchone()[0]
+        for database in ("main", "idx")
+    }
+    others = versions - {0, VERSION}
+    if others:
+        raise OtherSchema(
+            what=f"databases of version {max(others)}, where {VERSION} is wanted",
+            where=str(layout.directory),
+            is_older=max(others) < VERSION,
+        )
+    return versions
 
 
 def open_writer_sync(layout: Layout) -> sqlite3.Connection:
@@ -90,11 +117,18 @@ def open_reader_sync(layout: Layout, cache_kib: int = OTHER_CACHE_KIB) -> sqlite
 
 def open_rebuild_sync(layout: Layout, new_index: Path) -> sqlite3.Connection:
     """A connection with `small.db` (made empty if it is lost) and a new index attached as `idx`, without a journal:
-    what is not finished is thrown away."""
+    what is not finished is thrown away. Raises OtherSchema if a newer weir wrote `small.db`."""
     connection = _connect(layout.small_db)
     try:
         connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise OtherSchema(
+                what=f"small.db of version {version}, where {VERSION} is wanted",
+                where=str(layout.directory),
+                is_older=False,
+            )
         for statement in SMALL_TABLES:
             connection.execute(statement)
         connection.execute(f"PRAGMA main.user_version = {VERSION}")
@@ -222,13 +256,7 @@ def _uri(path: Path, mode: str = "rw") -> str:
 
 
 def _make_tables(connection: sqlite3.Connection, layout: Layout) -> None:
-    versions = [
-        connection.execute(f"PRAGMA {database}.user_version").fetchone()[0]
-        for database in ("main", "idx")
-    ]
-    if not {0, VERSION}.issuperset(versions):
-        raise Corrupt(what=f"databases of versions {versions}", where=str(layout.directory))
-    if min(versions) == VERSION:
+    if _check_versions(connection, layout) == {VERSION}:
         return
     connection.execute("BEGIN IMMEDIATE")
     for statement in (*SMALL_TABLES, *INDEX_TABLES):

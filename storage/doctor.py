@@ -17,7 +17,7 @@ import xxhash
 from core.errors import Corrupt, StoreError
 from core.names import ObjectKey
 from storage.blobs import read_trailer_sync
-from storage.database import open_reader_sync
+from storage.database import check_schema_sync, open_reader_sync
 from storage.faults import translate
 from storage.index import find_object, find_version, load_whole
 from storage.layout import (
@@ -115,6 +115,7 @@ def _check_databases(layout: Layout) -> None:
     for path in (layout.small_db, layout.index_db):
         if not path.exists():
             raise Corrupt(what=f"{path.name} is missing", where=str(layout.directory))
+    check_schema_sync(layout)
     with closing(open_reader_sync(layout)) as connection:
         for database, name in (("main", "small.db"), ("idx", "index.db")):
             (said,) = connection.execute(f"PRAGMA {database}.quick_check(1)").fetchone()

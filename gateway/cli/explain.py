@@ -18,6 +18,7 @@ from core.errors import (
     UserExists,
 )
 from gateway.startup import NoSuchStore, StoreInUse
+from storage.database import OtherSchema
 
 
 def explain(error: StoreError) -> str:
@@ -45,11 +46,22 @@ def explain(error: StoreError) -> str:
         case MountpathUnavailable():
             return f"{error.mountpath} cannot be used: {error.reason}; check that it is mounted and writable"
         case Corrupt():
-            return f"{error.where}: {error.what} is damaged; run weir doctor"
+            return _explain_damage(error)
         case InvalidArgument():
             advice = "; name the directories that the store was made in, each with --data"
             return f"{error.name} {error.value}: {error.reason}{advice if error.name == 'data' else ''}"
     return _explain_encryption(error)
+
+
+def _explain_damage(error: Corrupt) -> str:
+    if not isinstance(error, OtherSchema):
+        return f"{error.where}: {error.what} is damaged; run weir doctor"
+    if error.is_older:
+        return (
+            f"{error.where} was written by an older weir ({error.what}); make its index anew, once, with"
+            " weir doctor --rebuild-index"
+        )
+    return f"{error.where} was written by a newer weir ({error.what}); use that one"
 
 
 def _explain_encryption(error: StoreError) -> str:

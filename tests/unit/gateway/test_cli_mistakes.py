@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from gateway.cli.main import main
+from gateway.config import Config
+from gateway.startup import prepare_store
+from storage.database import open_writer_sync
 from storage.doctor import Finding
+from storage.layout import Layout
+from storage.schema import VERSION
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +90,30 @@ def test_doctor_advises_by_what_it_found(capsys: pytest.CaptureFixture[str]) -> 
     advice = capsys.readouterr().out
     assert "--data" in advice
     assert "Put them again" not in advice
+
+
+@pytest.mark.parametrize(
+    ("version", "advice"),
+    [(VERSION - 1, "weir doctor --rebuild-index"), (VERSION + 1, "use that one")],
+)
+def test_a_store_of_another_weir_is_not_served(
+    version: int, advice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Config(data=(tmp_path / "data",))
+    for fd in prepare_store(config).held_fds:
+        os.close(fd)
+    layout = Layout(tmp_path / "data")
+    open_writer_sync(layout).close()
+    for path in (layout.small_db, layout.index_db):
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA user_version = {version}")
+    assert main(["serve", "--data", "data", "--listen", "127.0.0.1:0"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert str(tmp_path / "data") in said
+    assert advice in said
+    assert main(["doctor", "--data", "data"]) == 1
+    is_rebuilt = main(["doctor", "--data", "data", "--rebuild-index"]) == 0
+    assert is_rebuilt is (version < VERSION)
+    if is_rebuilt:
+        assert main(["doctor", "--data", "data"]) == 0

@@ -4,6 +4,7 @@ parts cost."""
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -22,6 +23,7 @@ from core.types import (
     ChecksumAlgorithm,
     ChecksumType,
     CompletedPart,
+    ObjectInfo,
     Upload,
     UploadedPart,
     UploadListQuery,
@@ -265,6 +267,43 @@ def test_a_part_replaced_behind_the_plan_is_seen(tmp_path: Path) -> None:
             assert await box.read("k") == whole
             assert box.check().is_sound
             assert box.check().unnamed_blobs == box.check().unnamed_rows == 0
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("looks_up", ["complete", "list"])
+def test_parts_that_vanish_between_two_reads_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks_up: str
+) -> None:
+    """Of two completions sent at once, one ends the upload when the other has found it but not yet its parts."""
+
+    async def scenario() -> None:
+        async with opened(tmp_path) as box:
+            upload = await begin(box)
+            parts = await add_all(box, upload)
+            name = (BUCKET, upload.key, upload.upload_id)
+            loop = asyncio.get_running_loop()
+            find = uploads.find_upload
+            ended: list[ObjectInfo] = []
+
+            def find_and_lose(
+                connection: sqlite3.Connection, name_: UploadName
+            ) -> StoredUpload | None:
+                found = find(connection, name_)
+                if found is not None and not ended:
+                    monkeypatch.setattr(uploads, "find_upload", find)
+                    first = box.node.complete_upload(*name, parts)
+                    ended.append(asyncio.run_coroutine_threadsafe(first, loop).result(10))
+                    assert not box.rows("SELECT 1 FROM part")
+                return found
+
+            monkeypatch.setattr(uploads, "find_upload", find_and_lose)
+            if looks_up == "complete":
+                assert await box.node.complete_upload(*name, parts) == ended[0]
+            else:
+                page = await box.node.list_parts(*name)
+                assert [part.part_number for part in page.parts] == [1, 2, 3]
+            assert ended
 
     run(scenario())
 
