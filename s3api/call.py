@@ -155,7 +155,9 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One way to ask for an operation. `subresource` "" is the plain operation; `is_copy` needs x-amz-copy-source."""
+    """One way to ask for an operation. `subresource` "" is the plain operation; `is_copy` needs x-amz-copy-source.
+
+    "NAME&id" is the subresource NAME in a request that also has an `id`, which names one of several configurations."""
 
     method: str
     operation: Operation

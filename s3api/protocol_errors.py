@@ -42,6 +42,23 @@ class MethodNotAllowed(S3Error):
     elements: ClassVar = {"method": "Method", "resource": "ResourceType"}
 
 
+class NoSuchConfiguration(S3Error):
+    """Of a kind of which a bucket may have several. Fields: id."""
+
+    code = "NoSuchConfiguration"
+    status = 404
+    message = "The specified configuration does not exist."
+
+
+class NoReplicationConfiguration(S3Error):
+    """Fields: bucket."""
+
+    code = "ReplicationConfigurationNotFoundError"
+    status = 404
+    message = "The replication configuration was not found"
+    elements: ClassVar = {"bucket": "BucketName"}
+
+
 class BadPreflight(S3Error):
     """A CORS preflight that says too little. Fields: reason."""
 

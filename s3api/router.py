@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from core.errors import InvalidArgument
 from s3api import feature_rows
 from s3api.call import BodyPolicy, Level, Operation, Request, Row
+from s3api.configuration_rows import CONFIGURATION_ROWS
 from s3api.operations import (
     attributes,
     bucket,
@@ -64,6 +65,7 @@ TABLE: Sequence[Row] = (
         Operation("GetBucketLocation", _BUCKET, bucket.get_bucket_location, "s3:GetBucketLocation"),
         "location",
     ),
+    *CONFIGURATION_ROWS,
     # --- listings
     Row("GET", Operation("ListObjects", _BUCKET, listing.list_objects, "s3:ListBucket")),
     Row(
@@ -192,7 +194,11 @@ class OperationRouter:
             return _PREFLIGHT
         subresource = _subresource(request, level)
         is_copy = method == "PUT" and level is Level.OBJECT and COPY_SOURCE in request.headers
-        operation = self._special.get((method, level, subresource, is_copy))
+        operation = None
+        if subresource and "id" in request.query:
+            operation = self._special.get((method, level, f"{subresource}&id", is_copy))
+        if operation is None:
+            operation = self._special.get((method, level, subresource, is_copy))
         if operation is None and not subresource:
             operation = self._plain[level].get(method)
         if operation is None:

@@ -30,7 +30,6 @@ LATER_CALLS: Mapping[str, str] = {
     "website": r".*_bucket_website",
     "notifications": r".*_bucket_notification.*",
     "request payment": r".*_bucket_request_payment",
-    "torrent": r"get_object_torrent",
     "iam": r"get_iam\w*client|get_sts\w*client|iam_root|iam_alt_root",
     "select": r"select_object_content",
 }
