@@ -99,7 +99,7 @@ def test_named(method: str, path: str, headers: dict[str, str], operation: str) 
 @pytest.mark.parametrize(
     ("method", "path", "error"),
     [
-        ("GET", "/bucket?inventory", OperationNotImplemented),
+        ("PUT", "/bucket?inventory&id=1", OperationNotImplemented),
         ("PUT", "/bucket?abac", OperationNotImplemented),
         ("PUT", "/bucket?policy", OperationNotImplemented),
         ("DELETE", "/bucket?website", OperationNotImplemented),
