@@ -10,6 +10,7 @@ from tests.contract.completion_store import CompletionContract
 from tests.contract.memory_world import MemoryWorld
 from tests.contract.multipart_store import MultipartContract
 from tests.contract.object_store import ObjectStoreContract
+from tests.contract.update_store import LockContract, UpdateContract
 from tests.contract.version_listing import VersionListContract
 from tests.contract.version_store import VersionContract
 from tests.contract.version_writes import (
@@ -55,4 +56,12 @@ class TestVersionRaces(VersionRaceContract):
 
 
 class TestVersionLists(VersionListContract):
+    pass
+
+
+class TestUpdates(UpdateContract):
+    pass
+
+
+class TestLocks(LockContract):
     pass
