@@ -113,7 +113,10 @@ def _unnamed(layout: Layout) -> list[str]:
 
 def _refs_of_objects(connection: sqlite3.Connection) -> list[Refs]:
     found = []
-    for key, record in connection.execute("SELECT key, record FROM idx.object").fetchall():
+    rows = connection.execute(
+        "SELECT key, record FROM idx.object UNION ALL SELECT key, record FROM idx.version"
+    )
+    for key, record in rows.fetchall():
         whole = load_whole(connection, decode_record(record, ObjectKey(key.decode())))
         assert whole is not None
         found.append(refs_of(whole.segments, whole.sidecar_id))

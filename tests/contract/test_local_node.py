@@ -10,6 +10,14 @@ from tests.contract.completion_store import CompletionContract
 from tests.contract.local_world import LocalWorld
 from tests.contract.multipart_store import MultipartContract
 from tests.contract.object_store import ObjectStoreContract
+from tests.contract.update_store import LockContract, UpdateContract
+from tests.contract.version_listing import VersionListContract
+from tests.contract.version_store import VersionContract
+from tests.contract.version_writes import (
+    VersionCopyContract,
+    VersionRaceContract,
+    VersionUploadContract,
+)
 
 
 @pytest.fixture(scope="module", params=[1, 3], ids=["one-mountpath", "three-mountpaths"])
@@ -37,4 +45,32 @@ class TestMultipart(MultipartContract):
 
 
 class TestCompletions(CompletionContract):
+    pass
+
+
+class TestVersions(VersionContract):
+    pass
+
+
+class TestVersionCopies(VersionCopyContract):
+    pass
+
+
+class TestVersionUploads(VersionUploadContract):
+    pass
+
+
+class TestVersionRaces(VersionRaceContract):
+    pass
+
+
+class TestVersionLists(VersionListContract):
+    pass
+
+
+class TestUpdates(UpdateContract):
+    pass
+
+
+class TestLocks(LockContract):
     pass

@@ -132,6 +132,13 @@ def pattern(size_bytes: int, seed: int = 0) -> bytes:
     )[:size_bytes]
 
 
+def as_listed(info: ObjectInfo) -> ObjectInfo:
+    """What a listing of keys says for certain: of the attributes the class and the owner, and no parts."""
+    known = info.attributes
+    attributes = ObjectAttributes(storage_class=known.storage_class, owner_id=known.owner_id)
+    return dataclasses.replace(info, attributes=attributes, parts=())
+
+
 async def read_all(reader: ObjectReader) -> bytes:
     """The bytes of an open object, by iteration, checked against `data` and the length; then it is closed."""
     try:
