@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import zip_longest
 from xml.etree.ElementTree import Element
 
 from core import access
-from core.errors import Denied, InvalidArgument
+from core.errors import Denied, InvalidArgument, NoSuchUpload
 from core.types import (
     MAX_PART_BYTES,
     MAX_PARTS,
@@ -153,6 +154,7 @@ async def complete_multipart_upload(call: Call) -> Response:
     claimed_type = checksum_type(headers)
     if claimed_type is not None:
         await _check_type(call, claimed_type)
+    await _check_part_checksums(call, parts)
     info = await call.store.complete_upload(
         call.target_bucket,
         call.target_key,
@@ -166,6 +168,27 @@ async def complete_multipart_upload(call: Call) -> Response:
     if call.target_bucket.props.lifecycle is not None:
         answer += expiration_headers(call, info)
     return Response(200, answer, _completed(call, info))
+
+
+async def _check_part_checksums(call: Call, parts: Sequence[CompletedPart]) -> None:
+    """Of an upload with composite checksums, a completion names each part's (AWS: Checking object integrity for
+    multipart uploads). Raises InvalidRequest."""
+    bare = next((part for part in parts if not part.checksums), None)
+    if bare is None:
+        return
+    try:
+        upload = await call.store.get_upload(
+            call.target_bucket, call.target_key, upload_id(call.request.query)
+        )
+    except NoSuchUpload:
+        return  # it may be completed already, which the store knows
+    algorithm = upload.checksum_algorithm
+    if algorithm is not None and upload.checksum_type is ChecksumType.COMPOSITE:
+        reason = (
+            f"The upload was created using a {algorithm.value.lower()} checksum. The complete request must include "
+            f"the checksum for each part. It was missing for part {bare.part_number} in the request."
+        )
+        raise InvalidRequest(reason=reason)
 
 
 def _completed_parts(request: Element) -> list[CompletedPart]:
