@@ -6,6 +6,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from mypy_boto3_s3 import S3Client
+from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 from tests.server import REGION, ROOT_KEYS, Keys, Server
 
@@ -51,13 +52,18 @@ def list_keys(client: S3Client, bucket: str, prefix: str = "") -> list[str]:
 
 
 def purge(client: S3Client, bucket: str) -> None:
-    """Remove a bucket with all that is in it."""
+    """Remove a bucket with all that is in it, but for what is held or kept in COMPLIANCE."""
     for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
         client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-    keys = list_keys(client, bucket)
-    for start in range(0, len(keys), 1000):
-        chosen = keys[start : start + 1000]
-        client.delete_objects(
-            Bucket=bucket, Delete={"Objects": [{"Key": key} for key in chosen], "Quiet": True}
-        )
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        listed: list[ObjectIdentifierTypeDef] = [
+            {"Key": version["Key"], "VersionId": version["VersionId"]}
+            for version in (*page.get("Versions", []), *page.get("DeleteMarkers", []))
+        ]
+        if listed:
+            client.delete_objects(
+                Bucket=bucket,
+                Delete={"Objects": listed, "Quiet": True},
+                BypassGovernanceRetention=True,
+            )
     client.delete_bucket(Bucket=bucket)

@@ -16,9 +16,6 @@ from pathlib import Path
 MODULES = ("test_s3", "test_headers")
 
 LATER_CALLS: Mapping[str, str] = {
-    "versioning": r"(put|get)_bucket_versioning|list_object_versions|BucketVersioning",
-    "tagging": r"(put|get|delete)_(object|bucket)_tagging|x-amz-tagging.*",
-    "object lock": r".*object_lock_configuration|.*_object_retention|.*_object_legal_hold|x-amz-object-lock.*",
     "policy": r".*_bucket_policy(_status)?",
     "acl": r"(put|get)_(object|bucket)_acl|(Bucket|Object)?Acl|x-amz-grant-.*",
     "lifecycle run": r"get_lc_debug_interval",
@@ -36,9 +33,6 @@ LATER_CALLS: Mapping[str, str] = {
 """Operations and headers of later work, by name, in a test or in a helper that it calls."""
 
 LATER_PARAMETERS: Mapping[str, str] = {
-    "versioning": r"VersionId|CopySourceVersionId",
-    "tagging": r"Tagging|TaggingDirective|tagging|tags",
-    "object lock": r"ObjectLock\w+|BypassGovernance.*",
     "acl": r"Grant(Read|Write|FullControl)\w*|AccessControlPolicy",
     "encryption": r"SSE\w+|ServerSideEncryption|CopySourceSSE\w+",
     "ownership": r"ObjectOwnership",
@@ -52,20 +46,19 @@ LATER_MARKS: Mapping[str, str] = {
     "bucket_policy": "policy",
     "cloud_restore": "cloud transition",
     "cloud_transition": "cloud transition",
-    "delete_marker": "versioning",
     "encryption": "encryption",
-    "object_lock": "object lock",
     "object_ownership": "ownership",
     "s3select": "select",
     "s3website": "website",
     "sse_s3": "encryption",
-    "tagging": "tagging",
     "user_policy": "iam",
-    "versioning": "versioning",
 }
 
 GROUPS: Sequence[tuple[str, str]] = (
     ("POST forms", r"test_post_object"),
+    ("versioning", r"version|delete_marker"),
+    ("tagging", r"tagging|_tags?(_|$)"),
+    ("object lock", r"object_lock"),
     ("checksums", r"checksum|cksum"),
     ("presigned/auth", r"raw_|presigned|_auth|anon|authorization|_date_|aws2$|tenant$"),
     ("multipart", r"multipart|upload_part|_resend_"),
