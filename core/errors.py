@@ -2,14 +2,14 @@
 
     StoreError
     ├── NotFound              NoSuchBucket, NoSuchKey (KeyIsDeleted), NoSuchVersion, NoSuchUpload, NoSuchUser,
-    │                         NoSuchAccessKey, NoSuchEncryptionKey
+    │                         NoSuchAccessKey, NoSuchEncryptionKey, NoSuchPolicy
     ├── Conflict              BucketExists, BucketOwnedByYou, BucketNotEmpty, WriteConflict, UserExists,
     │                         InvalidBucketState, VersionIsDeleteMarker, EncryptionKeyDisabled, EncryptionKeyExists
     ├── PreconditionFailed    (ConditionFailed, NotModified)
     ├── Invalid               InvalidBucketName, InvalidKey, KeyTooLong, InvalidRange, InvalidPart, InvalidPartOrder,
     │                         PartTooSmall, EntityTooLarge, DigestMismatch, IncompleteBody, InvalidArgument,
     │                         CustomerKeyRequired, CustomerKeyNotApplicable, CustomerKeyMismatch, InvalidTag,
-    │                         TooManyTags
+    │                         TooManyTags, MalformedPolicy
     ├── Denied                ObjectLocked
     ├── Corrupt               (bytes on disk that do not match their checksum)
     └── Unavailable           MountpathUnavailable, OutOfSpace, Overloaded, MasterKeyMissing
@@ -69,6 +69,10 @@ class NoSuchUser(NotFound):
 
 class NoSuchAccessKey(NotFound):
     """Fields: access_key."""
+
+
+class NoSuchPolicy(NotFound):
+    """Fields: bucket, or user and policy (its name)."""
 
 
 class NoSuchEncryptionKey(NotFound):
@@ -142,6 +146,10 @@ class Invalid(StoreError):
 
 class InvalidArgument(Invalid):
     """Fields: name, value, and reason (a sentence for the user)."""
+
+
+class MalformedPolicy(Invalid):
+    """An access policy that is none. Fields: reason (a sentence for the user)."""
 
 
 class InvalidTag(Invalid):

@@ -35,13 +35,18 @@ MAX_PARTS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account. `user_id` is the canonical id that S3 shows as an owner's ID."""
+    """An account. `user_id` is the canonical id that S3 shows as an owner's ID.
+
+    `policies` are those attached to the user, each its name and JSON document. With any, the user may do only what they
+    allow, of what its account may.
+    """
 
     user_id: UserId
     name: str
     display_name: str
     email: str = ""
     is_root: bool = False
+    policies: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,8 @@ class BucketProps:
     """The settings of a bucket; None and empty are what a new bucket has.
 
     `durability` is "durable" (fsync before the answer) or "relaxed". `object_lock` None: versions cannot be locked.
-    `policy` is the JSON document as it was put. `ownership` None: not set, and ACLs count (as OBJECT_WRITER).
+    `policy` is the JSON document as it was put; `policy_binds_owner`: the owner confirmed that it may take the owner's
+    own access to the policy away. `ownership` None: not set, and ACLs count (as OBJECT_WRITER).
     """
 
     durability: str = "durable"
@@ -135,6 +141,7 @@ class BucketProps:
     object_lock: ObjectLock | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     policy: str = ""
+    policy_binds_owner: bool = False
     ownership: ObjectOwnership | None = None
     public_access_block: PublicAccessBlock | None = None
     is_requester_pays: bool = False

@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from core.access import NO_FACTS, Decision, Resource, authorize, denied
+from core.conditions import check_copy_source
 from core.light import light
 from core.names import ObjectKey
 from core.protocols import BodyStream, Clock, ObjectReader, ObjectService
-from core.types import Bucket, Identity
+from core.types import Bucket, Conditions, Identity, ObjectInfo
 
 if TYPE_CHECKING:
     from s3api.auth.post_form import PostForm
+    from s3api.gate import Access
 
 
 @dataclass(slots=True)
@@ -68,11 +71,38 @@ class BodyPolicy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CopySource:
-    """The object that x-amz-copy-source names, resolved and authorized by the edge."""
+    """The object that x-amz-copy-source names, resolved and authorized by the edge.
+
+    `info` is what it was, if the right to read it hung on that: then nothing but those bytes may be copied (`pinned`).
+    """
 
     bucket: Bucket
     key: ObjectKey
     version_id: str | None
+    info: ObjectInfo | None = None
+
+    def pinned(self, conditions: Conditions) -> Conditions:
+        """What the copy demands of its source so that it is what was authorized. Raises what `conditions` make fail."""
+        if self.info is None:
+            return conditions
+        check_copy_source(self.info, conditions)
+        return Conditions(if_match=(self.info.etag,))
+
+
+class Authorize(Protocol):
+    """The edge's own authorization, for operations that learn late what they are about."""
+
+    async def __call__(
+        self,
+        call: Call,
+        action: str,
+        key: ObjectKey | None,
+        *,
+        version_id: str | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
+        """Whether `call.identity` may do `action` in `call.bucket`. `fields` stand for the headers (tags, ACL, locks)
+        where they came otherwise. Raises Denied; NoSuchKey and the like where an absent object may be told."""
 
 
 @dataclass(slots=True)
@@ -91,8 +121,13 @@ class Call:
     body: BodyStream | None = None
     document: bytes = b""
     raw_body: AsyncIterable[bytes] | None = None
-    # For operations that authorize late (DeleteObjects, PostObject): the same authorize as the edge's.
-    authorize: Callable[[str, Bucket, ObjectKey | None, Identity], Awaitable[None]] | None = None
+    # The action that the edge let pass, and, where more than ownership decided, with whom the decision lies.
+    action: str = ""
+    access: Access | None = None
+    # For operations that authorize late (DeleteObjects, PostObject): the same as the edge's.
+    authorize: Authorize | None = None
+    # Resolves and authorizes x-amz-copy-source again, when what was authorized is no longer there.
+    resolve_source: Callable[[Call], Awaitable[CopySource]] | None = None
     # For PostObject, whose signature is in the form: the authenticator's own.
     authenticate_form: Callable[[PostForm, str, int], Identity] | None = None
 
@@ -107,6 +142,17 @@ class Call:
         """The checked key, where the operation's level promises one."""
         assert self.key is not None
         return self.key
+
+    def check_object(self, info: ObjectInfo) -> None:
+        """To be called with the version that is answered with: it may have come in place of the one that was
+        authorized, a moment ago, and in one's own bucket it may be somebody else's. Raises Denied."""
+        bucket = self.target_bucket
+        if self.access is not None:
+            self.access.check(info)
+        elif info.attributes.owner_id != bucket.owner.user_id:
+            resource = Resource(bucket, self.key, info)
+            if authorize(self.identity, self.action, resource, NO_FACTS) is not Decision.ALLOWED:
+                raise denied(self.action, bucket)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +187,8 @@ Handler = Callable[[Call], Awaitable[Response]]
 class Operation:
     """A row of the operation table. `name` is botocore's; `action` the IAM action (AWS: Service Authorization
     Reference, Amazon S3); `needs_source` makes the edge resolve and authorize x-amz-copy-source.
-    `resolves_bucket` False: the bucket need not exist (CreateBucket).
+    `resolves_bucket` False: the bucket need not exist (CreateBucket). `checks_object`: the handler passes the object
+    that it answers with to `Call.check_object`, so its bucket's owner need not wait for a look-up before.
     """
 
     name: str
@@ -151,6 +198,7 @@ class Operation:
     body: BodyPolicy = BodyPolicy.NONE
     needs_source: bool = False
     resolves_bucket: bool = True
+    checks_object: bool = False
 
 
 @dataclass(frozen=True, slots=True)

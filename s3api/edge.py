@@ -11,11 +11,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
-from core import access
-from core.errors import Denied, NoSuchBucket, NoSuchKey, StoreError, Unavailable
-from core.names import BucketName, BucketRef, ObjectKey, parse_bucket_name, parse_object_key
+from core.errors import Denied, NoSuchBucket, StoreError, Unavailable, VersionIsDeleteMarker
+from core.names import BucketName, BucketRef, parse_bucket_name, parse_object_key
 from core.protocols import Clock, ObjectReader, ObjectService
-from core.types import Bucket, Identity
+from core.types import Bucket
 from s3api import cors
 from s3api.call import (
     Authenticator,
@@ -31,8 +30,10 @@ from s3api.call import (
 )
 from s3api.document import read_document
 from s3api.errors import HOST_ID, error_response
+from s3api.gate import Gate
 from s3api.headers import parse_copy_source
 from s3api.request import parse_request
+from s3api.sources import marker_refusal
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -72,6 +73,7 @@ class S3Front:
         self._router = router
         self._clock = clock
         self._settings = settings
+        self._gate = Gate(store, clock, settings)
         self._observer = observer
         self._quiet_until = 0.0
 
@@ -82,6 +84,8 @@ class S3Front:
         try:
             operation, call = await self._prepare(request, body)
             response = await operation.handler(call)
+            if call.access is not None and call.access.is_charged:
+                response.headers.append((b"x-amz-request-charged", b"requester"))
         except ClientGone:
             self._observe(request, _STATUS_CLIENT_GONE, 0, started)
             return
@@ -131,10 +135,9 @@ class S3Front:
         operation = self._router.match(request)
         request.operation = operation.name
         call = Call(request, authenticated.identity, self._store, self._clock, self._settings)
-        call.authorize = self._authorize
+        call.authorize = self._gate.authorize
         if operation.level is Level.SERVICE or not operation.resolves_bucket:
-            if operation.action:
-                access.authorize_service(call.identity)
+            self._gate.admit_to_account(call, operation)
         else:
             await self._resolve(call, operation)
         if operation.body is BodyPolicy.STREAM:
@@ -156,10 +159,9 @@ class S3Front:
             raise Denied(reason="bucket owner differs from x-amz-expected-bucket-owner")
         if operation.level is Level.OBJECT:
             call.key = parse_object_key(request.key or b"")
-        if operation.action:
-            version_id = request.query.get("versionId")
-            await self._authorize(operation.action, bucket, call.key, call.identity, version_id)
+        await self._gate.admit(call, operation)
         if operation.needs_source:
+            call.resolve_source = self._resolve_source
             call.source = await self._resolve_source(call)
 
     async def _resolve_source(self, call: Call) -> CopySource:
@@ -169,8 +171,10 @@ class S3Front:
         if expected_owner is not None and expected_owner != bucket.owner.user_id:
             raise Denied(reason="bucket owner differs from x-amz-source-expected-bucket-owner")
         key = parse_object_key(raw_key)
-        await self._authorize("s3:GetObject", bucket, key, call.identity, version_id)
-        return CopySource(bucket, key, version_id)
+        try:
+            return await self._gate.admit_to_source(call, CopySource(bucket, key, version_id))
+        except VersionIsDeleteMarker:
+            raise marker_refusal() from None
 
     def _bucket(self, name: str) -> Bucket:
         try:
@@ -180,28 +184,6 @@ class S3Front:
                 name
             )  # a name that no bucket can have is told apart: InvalidBucketName
             raise
-
-    async def _authorize(
-        self,
-        action: str,
-        bucket: Bucket,
-        key: ObjectKey | None,
-        identity: Identity,
-        version_id: str | None = None,
-    ) -> None:
-        """Raises Denied. A missing object that the caller may not list is Denied too, so that nothing is learnt."""
-        if access.bucket_allows(identity, action, bucket):
-            return
-        if key is not None and access.depends_on_object(action):
-            try:
-                info = await self._store.head(bucket, key, version_id=version_id)
-            except NoSuchKey:
-                if access.bucket_allows(identity, "s3:ListBucket", bucket):
-                    raise
-            else:
-                if access.object_allows(identity, action, info):
-                    return
-        raise Denied(reason=f"{action} on {bucket.name}")
 
 
 class _RequestBody:

@@ -105,6 +105,12 @@ ROWS: Mapping[type[StoreError], Row] = {
         "have been aborted or completed.",
         _field("UploadId", "upload_id"),
     ),
+    errors.NoSuchPolicy: Row(
+        "NoSuchBucketPolicy",
+        404,
+        "The bucket policy does not exist",
+        _field("BucketName", "bucket"),
+    ),
     errors.NoSuchUser: Row("NoSuchEntity", 404, "The specified user does not exist."),
     errors.NoSuchAccessKey: Row(
         "InvalidAccessKeyId",
@@ -178,6 +184,7 @@ ROWS: Mapping[type[StoreError], Row] = {
     errors.TooManyTags: Row(
         "BadRequest", 400, lambda e: f"Bucket tag count cannot be greater than {e.max_tags}"
     ),
+    errors.MalformedPolicy: Row("MalformedPolicy", 400, lambda e: str(e.reason)),
     errors.InvalidBucketName: Row(
         "InvalidBucketName",
         400,

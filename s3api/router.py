@@ -97,8 +97,14 @@ TABLE: Sequence[Row] = (
         Operation("DeleteObjects", _BUCKET, delete.delete_objects, "", BodyPolicy.XML),
         "delete",
     ),
-    Row("GET", Operation("GetObject", _OBJECT, object.get_object, "s3:GetObject")),
-    Row("HEAD", Operation("HeadObject", _OBJECT, object.head_object, "s3:GetObject")),
+    Row(
+        "GET",
+        Operation("GetObject", _OBJECT, object.get_object, "s3:GetObject", checks_object=True),
+    ),
+    Row(
+        "HEAD",
+        Operation("HeadObject", _OBJECT, object.head_object, "s3:GetObject", checks_object=True),
+    ),
     Row("PUT", Operation("PutObject", _OBJECT, object.put_object, _PUT, BodyPolicy.STREAM)),
     Row("DELETE", Operation("DeleteObject", _OBJECT, object.delete_object, "s3:DeleteObject")),
     Row(
@@ -113,6 +119,7 @@ TABLE: Sequence[Row] = (
             _OBJECT,
             attributes.get_object_attributes,
             "s3:GetObjectAttributes",
+            checks_object=True,
         ),
         "attributes",
     ),

@@ -22,6 +22,7 @@ async def get_object_attributes(call: Call) -> Response:
     info = await call.store.head(
         call.target_bucket, call.target_key, version_id=version_id(call.request.query)
     )
+    call.check_object(info)
     content: list[str] = []
     if "ETag" in wanted:
         content.append(element("ETag", info.etag))

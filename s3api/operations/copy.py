@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from core.acl import owner_of_new
 from core.conditions import check_copy_source
 from core.errors import (
     InvalidArgument,
     PreconditionFailed,
-    VersionIsDeleteMarker,
     WriteConflict,
 )
 from core.types import NOBODY, NULL_VERSION, CannedAcl, Conditions, ObjectAttributes, ObjectInfo
@@ -21,12 +21,12 @@ from s3api.headers import (
     read_attributes,
     read_storage_class,
     refuse_unserved,
-    source_conditions,
     write_conditions,
 )
 from s3api.operations.guarded import authorize_extras, has_extras
 from s3api.protocol_errors import InvalidRequest
-from s3api.response_headers import HeaderList, checksum_text, written_headers
+from s3api.response_headers import checksum_text, written_headers
+from s3api.sources import from_source, source_headers
 from s3api.timestamps import iso_date
 from s3api.xml import XML_TYPE, document, element
 
@@ -48,7 +48,6 @@ async def copy_object(call: Call) -> Response:
         metadata=_directive(call, "x-amz-metadata-directive") == "REPLACE",
         tags=_directive(call, "x-amz-tagging-directive") == "REPLACE",
     )
-    source = await pinned_source(call)
     changes = any(
         headers.get(name) for name in ("x-amz-storage-class", "x-amz-website-redirect-location")
     )
@@ -65,45 +64,19 @@ async def copy_object(call: Call) -> Response:
     await authorize_extras(call, asked)
     keeps_some = not replaces.metadata or not replaces.tags
     changes = changes or asks_for_acl(headers) or has_extras(asked)
-    if not keeps_some:
-        info = await _copy(call, source, asked, source_conditions(headers))
-    elif changes or replaces.metadata or replaces.tags:
-        info = await _copy_with_changes(call, source, asked, replaces)
+    if keeps_some and (changes or replaces.metadata or replaces.tags):
+        copy = partial(_copy_with_changes, call, asked=asked, replaces=replaces)
     else:
-        info = await _copy(call, source, None, source_conditions(headers))
+        copy = partial(_copy, call, attributes=None if keeps_some else asked)
+    source, info = await from_source(call, copy)
     answer = [XML_TYPE, *source_headers(source), *written_headers(info)]
     if call.target_bucket.props.lifecycle is not None:
         answer += expiration_headers(call, info)
     return Response(200, answer, _result(info))
 
 
-async def pinned_source(call: Call) -> CopySource:
-    """The source of a copy, by the id of its present version where its bucket has versions: it is that version that is
-    copied, and told of. Raises InvalidRequest for a delete marker, NoSuchKey, NoSuchVersion."""
-    source = call.source
-    assert source is not None
-    if not source.bucket.props.versioning:
-        return source
-    try:
-        info = await call.store.head(source.bucket, source.key, version_id=source.version_id)
-    except VersionIsDeleteMarker:
-        reason = (
-            "The source of a copy request may not specifically refer to a delete marker by "
-            "version id."
-        )
-        raise InvalidRequest(reason=reason) from None
-    return replace(source, version_id=info.version_id)
-
-
-def source_headers(source: CopySource) -> HeaderList:
-    """Which version was copied, where there are several or the caller named it."""
-    if source.version_id is None:
-        return []
-    return [(b"x-amz-copy-source-version-id", source.version_id.encode())]
-
-
 async def _copy(
-    call: Call, source: CopySource, attributes: ObjectAttributes | None, conditions: Conditions
+    call: Call, source: CopySource, conditions: Conditions, *, attributes: ObjectAttributes | None
 ) -> ObjectInfo:
     return await call.store.copy(
         source.bucket,
@@ -122,20 +95,26 @@ async def _copy(
 
 
 async def _copy_with_changes(
-    call: Call, source: CopySource, asked: ObjectAttributes, replaces: _Directives
+    call: Call,
+    source: CopySource,
+    conditions: Conditions,
+    *,
+    asked: ObjectAttributes,
+    replaces: _Directives,
 ) -> ObjectInfo:
     """Keep the source's attributes but for what the headers say. The source may be overwritten between the reading of
     them and the copy; then the copy, which names the ETag that was read, fails, and both are done again."""
     headers = call.request.headers
     for _ in range(_ATTEMPTS):
         info = await call.store.head(source.bucket, source.key, version_id=source.version_id)
-        check_copy_source(info, source_conditions(headers))
+        check_copy_source(info, conditions)
         kept = info.attributes
         attributes = asked if replaces.metadata else _changed(call, kept, asked)
         if not replaces.tags:
             attributes = replace(attributes, tags=kept.tags)
         try:
-            return await _copy(call, source, attributes, Conditions(if_match=(info.etag,)))
+            pinned = Conditions(if_match=(info.etag,))
+            return await _copy(call, source, pinned, attributes=attributes)
         except PreconditionFailed as error:
             if write_conditions(headers).if_match or error.condition != "If-Match":
                 raise

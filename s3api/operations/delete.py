@@ -99,9 +99,8 @@ def _entry(fields: dict[str, str]) -> _Entry:
 
 async def _is_authorized(call: Call, entry: _Entry, item: DeleteItem) -> bool:
     assert call.authorize is not None
-    action = "s3:DeleteObject" if item.version_id is None else "s3:DeleteObjectVersion"
     try:
-        await call.authorize(action, call.target_bucket, item.key, call.identity)
+        await call.authorize(call, "s3:DeleteObject", item.key, version_id=item.version_id)
     except StoreError as error:
         entry.outcome = error
         return False

@@ -34,15 +34,16 @@ async def authorize_extras(call: Call, attributes: ObjectAttributes) -> None:
 async def guarded_headers(call: Call, info: ObjectInfo) -> HeaderList:
     """The count of tags and the locks of an object, as far as the caller may read them."""
     attributes = info.attributes
+    wanted = call.request.query.get("versionId")
     headers: HeaderList = []
-    if attributes.tags and await _may(call, "s3:GetObjectTagging", call.target_key):
+    if attributes.tags and await _may(call, "s3:GetObjectTagging", call.target_key, wanted):
         headers.append((b"x-amz-tagging-count", b"%d" % len(attributes.tags)))
     kept = attributes.retention
-    if kept is not None and await _may(call, "s3:GetObjectRetention", call.target_key):
+    if kept is not None and await _may(call, "s3:GetObjectRetention", call.target_key, wanted):
         headers.append((b"x-amz-object-lock-mode", kept.mode.value.encode()))
         until = iso_moment(kept.until_ns).encode()
         headers.append((b"x-amz-object-lock-retain-until-date", until))
-    if attributes.legal_hold and await _may(call, "s3:GetObjectLegalHold", call.target_key):
+    if attributes.legal_hold and await _may(call, "s3:GetObjectLegalHold", call.target_key, wanted):
         headers.append((b"x-amz-object-lock-legal-hold", b"ON"))
     return headers
 
@@ -58,14 +59,16 @@ async def may_bypass(call: Call, key: ObjectKey) -> bool:
     return asks_bypass(call) and await _may(call, "s3:BypassGovernanceRetention", key)
 
 
-async def _may(call: Call, action: str, key: ObjectKey) -> bool:
+async def _may(call: Call, action: str, key: ObjectKey, version_id: str | None = None) -> bool:
     try:
-        await _authorize(call, action, key)
+        await _authorize(call, action, key, version_id)
     except Denied:
         return False
     return True
 
 
-async def _authorize(call: Call, action: str, key: ObjectKey) -> None:
+async def _authorize(
+    call: Call, action: str, key: ObjectKey, version_id: str | None = None
+) -> None:
     assert call.authorize is not None
-    await call.authorize(action, call.target_bucket, key, call.identity)
+    await call.authorize(call, action, key, version_id=version_id)

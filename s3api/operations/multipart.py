@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from itertools import zip_longest
 from xml.etree.ElementTree import Element
 
@@ -16,11 +17,12 @@ from core.types import (
     ChecksumAlgorithm,
     ChecksumType,
     CompletedPart,
+    Conditions,
     ObjectInfo,
     UploadedPart,
     User,
 )
-from s3api.call import Call, Response
+from s3api.call import Call, CopySource, Response
 from s3api.expiration import abort_headers, expiration_headers
 from s3api.headers import (
     bare_etag,
@@ -31,16 +33,15 @@ from s3api.headers import (
     decode_digest,
     read_attributes,
     refuse_unserved,
-    source_conditions,
     write_conditions,
 )
-from s3api.operations.copy import pinned_source, source_headers
 from s3api.operations.guarded import authorize_extras
 from s3api.operations.object import check_length
 from s3api.operations.page import ANONYMOUS_ID, checksum_element
 from s3api.parameters import part_number, upload_id
 from s3api.protocol_errors import InvalidRequest, MalformedXML
 from s3api.response_headers import HeaderList, checksum_headers, written_headers
+from s3api.sources import from_source, source_headers
 from s3api.timestamps import iso_date
 from s3api.xml import XML_TYPE, children, document, echo, element, parse, texts
 
@@ -110,18 +111,7 @@ async def upload_part_copy(call: Call) -> Response:
     headers = call.request.headers
     refuse_unserved(headers)
     await _check_initiator(call)
-    source = await pinned_source(call)
-    part = await call.store.upload_part_copy(
-        source.bucket,
-        source.key,
-        call.target_bucket,
-        call.target_key,
-        upload_id(call.request.query),
-        _part_number(call),
-        source_version_id=source.version_id,
-        source_range=copy_source_range(headers),
-        source_conditions=source_conditions(headers),
-    )
+    source, part = await from_source(call, partial(_copy_part, call))
     body = document(
         "CopyPartResult",
         element("LastModified", iso_date(part.modified_ns)),
@@ -129,6 +119,20 @@ async def upload_part_copy(call: Call) -> Response:
         "" if part.checksum is None else checksum_element(part.checksum),
     )
     return Response(200, [XML_TYPE, *source_headers(source)], body)
+
+
+async def _copy_part(call: Call, source: CopySource, conditions: Conditions) -> UploadedPart:
+    return await call.store.upload_part_copy(
+        source.bucket,
+        source.key,
+        call.target_bucket,
+        call.target_key,
+        upload_id(call.request.query),
+        _part_number(call),
+        source_version_id=source.version_id,
+        source_range=copy_source_range(call.request.headers),
+        source_conditions=conditions,
+    )
 
 
 def _part_number(call: Call) -> int:

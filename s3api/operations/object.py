@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from core import access
 from core.errors import Denied, EntityTooLarge
 from core.ranges import resolve_range
 from core.types import MAX_PUT_BYTES, ByteRange, ObjectInfo, PartRange
@@ -87,10 +86,11 @@ async def get_object(call: Call) -> Response:
         conditions=read_conditions(request.headers),
     )
     info = reader.info
-    if not access.may_read(call.identity, call.target_bucket, info):
-        # It was put in place of the one that was authorized, a moment ago.
+    try:
+        call.check_object(info)
+    except Denied:
         await reader.close()
-        raise Denied(reason="the object was replaced by one that the caller may not read")
+        raise
     headers = object_headers(info, overrides)
     if call.target_bucket.props.lifecycle is not None and wanted_version is None:
         headers += expiration_headers(call, info)
@@ -114,6 +114,7 @@ async def head_object(call: Call) -> Response:
         version_id=version_id(request.query),
         conditions=read_conditions(request.headers),
     )
+    call.check_object(info)
     byte_range = _requested_range(call)
     first, length = resolve_range(info, byte_range)
     headers = object_headers(info, overrides)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from core.errors import Denied, PreconditionFailed
@@ -25,15 +24,16 @@ async def post_object(call: Call) -> Response:
     """The key is known only from the form, and so is the caller: both are checked before the file is read."""
     form = await _read_form(call)
     bucket = call.target_bucket
-    call.identity = identity = _authenticate(call, form)
+    call.identity = _authenticate(call, form)
     call.key = key = parse_object_key(form.fields["key"].encode())
-    assert call.authorize is not None
-    await call.authorize("s3:PutObject", bucket, key, identity)
     fields = _as_headers(form.fields)
-    attributes = read_attributes(call, fields)
     if tagging := form.fields.get("tagging"):
         # Here the tags are a document. Who may post an object may tag it: a form has no other way to ask.
-        attributes = replace(attributes, tags=await read_object_tags(tagging.encode()))
+        tags = await read_object_tags(tagging.encode())
+        fields["x-amz-tagging"] = urlencode(tags)
+    assert call.authorize is not None
+    await call.authorize(call, "s3:PutObject", key, fields=fields)
+    attributes = read_attributes(call, fields)
     form.file.limit(0, MAX_PUT_BYTES)
     info = await call.store.put(
         bucket,

@@ -334,7 +334,7 @@ def test_owner_of_what_others_write(front: Front, setting: str, owner: str) -> N
     assert front("PUT", "/fresh/k", b"x", full, user="bob").status == 200
     assert front("GET", "/fresh/k?acl").text("Owner/ID") == owner
     assert front("PUT", "/fresh/k", b"x", {"x-amz-acl": "public-read"}, user="bob").status == 200
-    assert front("GET", "/fresh/k?acl").text("Owner/ID") == "bob-id"
+    assert front("GET", "/fresh/k?acl", user="bob").text("Owner/ID") == "bob-id"
 
 
 # --- public access block -----------------------------------------------------------------------------------------
