@@ -16,6 +16,7 @@ from tests.crash.load import (
     target_of,
     text_of,
 )
+from tests.crash.versions import VersionChecker
 from tests.s3compat.wire import Reply
 from tests.server import Server
 
@@ -38,16 +39,25 @@ class Checker:
         self.violations: list[str] = []
         self.checked = 0
 
-    def check(self, keys: Iterable[str]) -> list[str]:
-        """Read `keys`, go on with the open uploads, and compare the listing of everything."""
+    def check(self, keys: Iterable[str], *, with_all_versions: bool = False) -> list[str]:
+        """Read `keys`, go on with the open uploads, and compare the listing of everything. Of the bucket with versions,
+        read the keys written since the last check, or all."""
         listing = self._list()
         self._check_uploads(listing)
         listing = self._list()
         for key in sorted(keys):
             self._check_key(key, listing.get(key))
         self._check_listing(listing)
+        self._check_versions(with_all_versions)
         self._caller.close()
         return self.violations
+
+    def _check_versions(self, with_all: bool) -> None:
+        ledger = self._ledger.versions
+        touched = ledger.take_touched()
+        checker = VersionChecker(ledger, self._caller.send)
+        self.violations += checker.check(ledger.all_keys() if with_all else touched)
+        self.checked += checker.checked
 
     def _check_key(self, key: str, listed: Listed | None) -> None:
         reply = self._caller.send("GET", target_of(key))

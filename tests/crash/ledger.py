@@ -7,38 +7,14 @@ or not: a server that died is free to have done either, but nothing between.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import random
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-NEVER = 1 << 62
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """What an object holds: bytes that follow from the seed, the number and the size, so that they prove themselves.
-
-    `tag` is its user metadata, which a copy onto itself changes while the bytes stay; 0 is none.
-    """
-
-    seed: int
-    number: int
-    size_bytes: int
-    tag: int = 0
-
-    def content(self) -> bytes:
-        return random.Random(f"{self.seed}/{self.number}").randbytes(self.size_bytes)
-
-    def md5(self) -> str:
-        return hashlib.md5(self.content()).hexdigest()
-
-
-State = Value | None
-"""What a key holds; None is no object."""
+from tests.crash.values import NEVER, State, Value
+from tests.crash.version_ledger import VersionLedger
 
 
 @dataclass(slots=True)
@@ -62,12 +38,13 @@ class OpenUpload:
 
 
 class Ledger:
-    """All keys of one bucket. Safe for threads."""
+    """All keys of one bucket, and of a second with versions. Safe for threads."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.acknowledged = 0
         self.uploads: dict[str, OpenUpload] = {}
+        self.versions = VersionLedger()
         self._lock = threading.Lock()
         self._ticks = itertools.count(1)
         self._numbers = itertools.count(1)

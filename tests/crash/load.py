@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
-from tests.crash.ledger import Ledger, OpenUpload, State
+from tests.crash.ledger import Ledger, OpenUpload
+from tests.crash.values import State
+from tests.crash.versions import VersionActions
 from tests.s3compat.signing import UNSIGNED
 from tests.s3compat.wire import ConnectionEndedError, Reply, Wire, signed_headers
 from tests.server import Server
@@ -119,6 +121,7 @@ class _Client:
         self._own = [f"c{number}/k{each:02}//ü &" for each in range(_OWN_KEYS)]
 
     def run(self) -> None:
+        versions = VersionActions(self._ledger, self.number, self._random, self._send_versioned)
         choices: Sequence[tuple[int, Callable[[], None]]] = (
             (34, self._put_small),
             (10, self._put_large),
@@ -129,6 +132,11 @@ class _Client:
             (4, self._retag),
             (5, self._multipart),
             (19, self._get),
+            (10, versions.put),
+            (4, versions.mark),
+            (3, versions.restore),
+            (5, versions.remove),
+            (5, versions.tag),
         )
         weights = [weight for weight, _ in choices]
         actions = [action for _, action in choices]
@@ -260,6 +268,16 @@ class _Client:
             return reply
         if reply.status < 500 and reply.status >= 300:
             self._ledger.refuse(intents)
+        self._judge(reply, f"{method} {target}")
+        return None
+
+    def _send_versioned(
+        self, method: str, target: str, body: bytes, headers: Mapping[str, str] | None
+    ) -> Reply | None:
+        reply = self._caller.send(method, target, body, headers)
+        self._report.requests += 1
+        if reply.status < 300 and b"<Error>" not in reply.body:
+            return reply
         self._judge(reply, f"{method} {target}")
         return None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.crash.check import Checker
 from tests.crash.ledger import Ledger
 from tests.crash.load import BUCKET, Caller, Load, Report
+from tests.crash.versions import ENABLE, VERSIONED
 from tests.server import REPOSITORY, Server, ServerFailedError, ServerOptions
 
 SETTINGS: Mapping[str, str] = {
@@ -68,9 +69,13 @@ class Rig:
     def open(self) -> None:
         self.server.start()
         caller = Caller(self.server)
-        reply = caller.send("PUT", f"/{BUCKET}")
+        replies = [
+            caller.send("PUT", f"/{BUCKET}"),
+            caller.send("PUT", f"/{VERSIONED}"),
+            caller.send("PUT", f"/{VERSIONED}?versioning", ENABLE),
+        ]
         caller.close()
-        assert reply.status == 200, reply
+        assert all(reply.status == 200 for reply in replies), replies
 
     def close(self) -> None:
         self.server.stop()
@@ -122,7 +127,7 @@ class Rig:
 
     def check_all(self) -> None:
         """Every key that was ever written, and the store itself: no damage, and nothing without a name."""
-        self._check(set(self.ledger.keys()))
+        self._check(set(self.ledger.keys()), with_all_versions=True)
         self._check_store()
 
     def _finish(self, load: Load) -> None:
@@ -142,9 +147,9 @@ class Rig:
             self.server.start()
         self._check(self.ledger.take_touched())
 
-    def _check(self, keys: set[str]) -> None:
+    def _check(self, keys: set[str], *, with_all_versions: bool = False) -> None:
         checker = Checker(self.server, self.ledger)
-        violations = checker.check(keys)
+        violations = checker.check(keys, with_all_versions=with_all_versions)
         self.totals.checked += checker.checked
         self._raise(violations)
 
