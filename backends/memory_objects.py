@@ -205,9 +205,11 @@ class MemoryObjects:
         conditions: Conditions = NO_CONDITIONS,
         bypass_governance: bool = False,
     ) -> DeleteResult:
-        item = DeleteItem(key, version_id, conditions)
+        return self._delete(bucket, DeleteItem(key, version_id, conditions), bypass_governance)
+
+    def _delete(self, bucket: Bucket, item: DeleteItem, bypass_governance: bool) -> DeleteResult:
         marker = ObjectInfo(
-            key,
+            item.key,
             0,
             "",
             self._clock.now_ns(),
@@ -224,13 +226,7 @@ class MemoryObjects:
         outcomes: list[DeleteResult | Exception] = []
         for item in items:
             try:
-                outcome: DeleteResult | Exception = await self.delete(
-                    bucket,
-                    item.key,
-                    version_id=item.version_id,
-                    conditions=item.conditions,
-                    bypass_governance=bypass_governance,
-                )
+                outcome: DeleteResult | Exception = self._delete(bucket, item, bypass_governance)
             except StoreError as error:
                 outcome = error
             outcomes.append(outcome)

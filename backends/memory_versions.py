@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from core.conditions import check_delete, check_write
+from core.conditions import check_delete, check_unchanged, check_write
 from core.configs.versioning import Versioning
 from core.errors import KeyIsDeleted, NoSuchKey, NoSuchVersion, VersionIsDeleteMarker
 from core.locks import check_removable, check_retention_change, default_retention
@@ -127,6 +127,9 @@ class Versions:
         else:
             found = self._named(key, item.version_id)
         check_delete(None if found is None else found.info, key, item.conditions)
+        if item.seen is not None:
+            info = None if found is None else found.info
+            check_unchanged(info, item.seen, is_latest=found is self.latest(key))
         if item.version_id is None and self._keeps_versions(props):
             made = self._put_on_top(props, marker, b"").info
             return DeleteResult(key, made.version_id, is_delete_marker=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from core.errors import NoSuchKey, NotModified, PreconditionFailed
 from core.names import ObjectKey
-from core.types import NO_CONDITIONS, Conditions, ObjectInfo
+from core.types import NO_CONDITIONS, Conditions, ObjectInfo, ObjectVersion
 
 _NS_PER_S = 1_000_000_000
 
@@ -73,6 +73,23 @@ def check_delete(current: ObjectInfo | None, key: ObjectKey, conditions: Conditi
     wanted_ns = conditions.if_modified_at_ns
     if wanted_ns is not None and wanted_ns // _NS_PER_S != current.modified_ns // _NS_PER_S:
         raise PreconditionFailed(condition="x-amz-if-match-last-modified-time")
+
+
+def check_unchanged(found: ObjectInfo | None, seen: ObjectVersion, *, is_latest: bool) -> None:
+    """Decide what was judged by a version as it was `seen`, which is `found` now and the latest or not.
+
+    Raises PreconditionFailed."""
+    before = seen.info
+    if (
+        found is None
+        or is_latest is not seen.is_latest
+        or found.version_id != before.version_id
+        or found.modified_ns != before.modified_ns
+        or found.etag != before.etag
+        or found.is_delete_marker is not before.is_delete_marker
+        or found.attributes.tags != before.attributes.tags
+    ):
+        raise PreconditionFailed(condition="unchanged")
 
 
 def _check_still_wanted(info: ObjectInfo, conditions: Conditions) -> None:

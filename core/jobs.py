@@ -92,7 +92,7 @@ class JobStore(Protocol):
     def claim_sync(
         self, owner: str, kinds: Sequence[str], now_ns: int, *, job_id: str = ""
     ) -> JobRecord | None:
-        """The oldest waiting job of these kinds (or the one named), now RUNNING and the owner's; None: there is none."""
+        """The oldest waiting job of these kinds, or the one named, now RUNNING and the owner's; None: there is none."""
 
     def save_sync(self, job_id: str, owner: str, progress: JobProgress) -> bool:
         """Keep a running job's progress; whether it should stop. Also true if the job is no longer the owner's."""

@@ -347,15 +347,6 @@ class DeleteResult:
     is_delete_marker: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteItem:
-    """One key of a multi-object delete."""
-
-    key: ObjectKey
-    version_id: str | None = None
-    conditions: Conditions = NO_CONDITIONS
-
-
 # --- listing -----------------------------------------------------------------------------------------------------
 
 
@@ -409,6 +400,20 @@ class ObjectVersion:
 
     info: ObjectInfo
     is_latest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteItem:
+    """One key of a multi-object delete.
+
+    `seen`: the version as it was when the caller decided; if anything of it has changed since, in its place among the
+    versions, its time, ETag or tags, the delete is refused (PreconditionFailed).
+    """
+
+    key: ObjectKey
+    version_id: str | None = None
+    conditions: Conditions = NO_CONDITIONS
+    seen: ObjectVersion | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,19 @@ class JobsConfig:
 class LifecycleConfig:
     """How the lifecycle rules of buckets are carried out."""
 
+    interval_s: float = _setting(
+        86400.0,
+        "time between runs; they begin at whole multiples of it since 1970 UTC, so daily ones at midnight",
+        minimum=0.1,
+    )
+    actions_per_s: float = _setting(
+        1000.0, "most objects that a run removes or moves in a second", minimum=0.1
+    )
+    min_transition_bytes: int = _setting(
+        128 * 1024,
+        "smaller objects keep their storage class, unless the rule filters by size",
+        minimum=0,
+    )
     day_s: float = _setting(
         86400.0,
         "length of the day that rules count in; a shorter one is for tests, and is not rounded to midnight",

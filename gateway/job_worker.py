@@ -8,13 +8,16 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from cluster.jobs import JobRecords
 from cluster.replicas import ControlReplicas
 from gateway.clock import SystemClock
 from gateway.config import Config
+from gateway.job_kinds import job_kinds, owner_name
 from gateway.node import open_node
 from gateway.startup import open_control
 from jobs.bucket_repair import BucketRepairJob
 from jobs.periodic import ShouldStop, ThreadJob
+from jobs.queue import JobQueue
 from jobs.runner import Job, JobRunner
 from storage.layout import IDENTITY_FILE, MountpathSpec
 from storage.space import clean_sync
@@ -53,7 +56,13 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
             ),
         ]
         try:
-            await JobRunner(jobs).run(stop)
+            with closing(JobRecords(control.database)) as records:
+                queue = JobQueue(
+                    records, job_kinds(config, control, node, clock), clock, owner_name()
+                )
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(JobRunner(jobs).run(stop))
+                    group.create_task(queue.run(stop))
         finally:
             await node.close()
 

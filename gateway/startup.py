@@ -116,14 +116,14 @@ def _open_or_restore(config: Config, is_new: bool) -> EmbeddedControlStore:
     return EmbeddedControlStore(restored)
 
 
-def hold_store(config: Config) -> tuple[int, ...]:
+def hold_store(config: Config, wait_s: float = _LOCK_WAIT_S) -> tuple[int, ...]:
     """Take an existing store alone, to serve or to repair, until the descriptors are closed. Raises StoreInUse."""
-    return _hold([d for d in config.data if (d / IDENTITY_FILE).exists()])
+    return _hold([d for d in config.data if (d / IDENTITY_FILE).exists()], wait_s)
 
 
-def _hold(directories: Sequence[Path]) -> tuple[int, ...]:
+def _hold(directories: Sequence[Path], wait_s: float = _LOCK_WAIT_S) -> tuple[int, ...]:
     """Children inherit the descriptors and hold on with them. Waits a little for a predecessor that is still dying."""
-    deadline = time.monotonic() + _LOCK_WAIT_S
+    deadline = time.monotonic() + wait_s
     held: list[int] = []
     for directory in directories:
         try:

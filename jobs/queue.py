@@ -189,6 +189,7 @@ class JobQueue:
         for each in self._running.values():
             each.context.stop()
         await asyncio.gather(*(each.task for each in self._running.values()))
+        self._running.clear()
 
     async def _carry_out(self, record: JobRecord, context: JobContext) -> None:
         keeper = asyncio.create_task(self._keep(context))

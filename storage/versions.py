@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, replace
 
-from core.conditions import check_delete, check_write
+from core.conditions import check_delete, check_unchanged, check_write
 from core.configs.versioning import Versioning
 from core.errors import KeyIsDeleted, NoSuchKey, NoSuchVersion, NotFound, VersionIsDeleteMarker
 from core.locks import check_removable, check_retention_change, default_retention
@@ -223,6 +223,8 @@ def delete_object(tx: Transaction, deletion: Deletion, item: DeleteItem) -> Dele
     if item.version_id is not None:
         return _remove_named(tx, deletion, item, current)
     check_delete(None if current is None else current.info, item.key, item.conditions)
+    if item.seen is not None:
+        check_unchanged(None if current is None else current.info, item.seen, is_latest=True)
     if not _is_plain(deletion.bucket, require_open(tx, deletion.bucket), current):
         return _mark_deleted(tx, deletion, item.key, current)
     if current is not None:
@@ -263,6 +265,11 @@ def _remove_named(
     is_current = current is not None and current.info.version_id == item.version_id
     found = current if is_current else find_other(connection, bucket_id, item.key, item.version_id)
     check_delete(None if found is None else found.info, item.key, item.conditions)
+    if item.seen is not None:
+        is_latest = is_current or (
+            current is None and _is_newest_other(connection, bucket_id, found)
+        )
+        check_unchanged(None if found is None else found.info, item.seen, is_latest=is_latest)
     if found is None:
         return DeleteResult(item.key, item.version_id)
     check_removable(
@@ -277,6 +284,16 @@ def _remove_named(
     if is_current or (current is None and found.info.is_delete_marker):
         promote(connection, bucket_id, item.key)
     return DeleteResult(item.key, item.version_id, found.info.is_delete_marker)
+
+
+def _is_newest_other(
+    connection: sqlite3.Connection, bucket_id: int, found: StoredObject | None
+) -> bool:
+    """Whether this is the first of the versions beside the current object."""
+    if found is None:
+        return False
+    newest = find_newest_other(connection, bucket_id, found.info.key)
+    return newest is not None and newest.order == found.order
 
 
 # --- what is not there -------------------------------------------------------------------------------------------

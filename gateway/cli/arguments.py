@@ -11,6 +11,8 @@ from typing import Any, NoReturn, TypeAlias
 from gateway.cli.options import add_serve_options, add_store_options
 from gateway.version import __version__
 
+JOB_KINDS = ("lifecycle",)
+
 _EXAMPLES = """\
 examples:
   weir serve                                  serve ./weir-data on 127.0.0.1:9000
@@ -64,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_user(commands)
     _add_key(commands)
     _add_kms(commands)
+    _add_job(commands)
     _add_doctor(commands)
     config = _command(
         commands, "config", "config:show", "show the settings in force, and where each comes from"
@@ -175,6 +178,36 @@ def _add_kms(commands: _Commands) -> None:
         type=Path,
         help="the new master key, where the settings give it (32 bytes in base64)",
     )
+
+
+def _add_job(commands: _Commands) -> None:
+    group = _group(commands, "job", "start background jobs and follow them")
+    begin = _command(
+        group,
+        "start",
+        "jobs:start",
+        "start a job, and print its id",
+        "Start a job, and print its id. The server runs it; where none runs, this command does.",
+    )
+    begin.add_argument("kind", metavar="KIND", choices=JOB_KINDS, help=", ".join(JOB_KINDS))
+    begin.add_argument("--bucket", metavar="B", default="", help="for this bucket alone")
+    listing = _command(group, "ls", "jobs:list_jobs", "list the jobs that have not ended")
+    listing.add_argument("--all", action="store_true", help="those that have ended too")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    status = _command(group, "status", "jobs:status", "show all of a job")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    wait = _command(
+        group,
+        "wait",
+        "jobs:wait",
+        "wait for the end of a job",
+        "Wait for the end of a job. Exit status 1 says that it failed or was stopped.",
+    )
+    wait.add_argument("--progress", action="store_true", help="show meanwhile how far it has come")
+    wait.add_argument("--timeout", metavar="S", type=float, help="give up after this time")
+    stop = _command(group, "stop", "jobs:stop", "stop a job")
+    for command in (status, wait, stop):
+        command.add_argument("job_id", metavar="ID")
 
 
 def _add_pair_options(parser: argparse.ArgumentParser) -> None:

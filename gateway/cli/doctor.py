@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 from gateway.cli.options import keep_files_private, load
+from gateway.cli.progress import Progress, size_text
 from gateway.config import Config
 from gateway.startup import hold_store, open_control
 from storage.doctor import CheckReport, Finding, check_sync
 from storage.layout import MountpathSpec, open_set_sync
 from storage.rebuild import RebuildReport, rebuild_index_sync
 from storage.space import clean_sync
-
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
-_REDRAW_S = 0.2
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -33,7 +29,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     if arguments.clean:
         removed = str(clean_sync(specs, min_age_s=0))
         print(f"cleaned    {removed or 'nothing to remove'}")
-    with _Progress() as progress:
+    with Progress() as progress:
         report = check_sync(specs, progress=lambda so_far: progress.show(_counts(so_far)))
     print(f"checked    {_counts(report)}")
     print(f"leftovers  {_leftovers(report)}")
@@ -51,7 +47,7 @@ def _rebuild(config: Config, specs: Sequence[MountpathSpec], names: Mapping[int,
     held = hold_store(config)
     keep_files_private()
     try:
-        with _Progress() as progress:
+        with Progress() as progress:
             report = rebuild_index_sync(
                 specs,
                 bucket_ids=names.keys(),
@@ -95,7 +91,7 @@ def _print_advice(findings: Sequence[Finding]) -> None:
 def _counts(report: CheckReport) -> str:
     return (
         f"{report.objects} objects, {report.other_versions} other versions, {report.parts} parts of uploads in"
-        f" progress, {report.blobs} blobs, {report.small_rows} small rows; {_size(report.bytes_verified)} verified"
+        f" progress, {report.blobs} blobs, {report.small_rows} small rows; {size_text(report.bytes_verified)} verified"
     )
 
 
@@ -113,34 +109,3 @@ def _rebuilt(report: RebuildReport) -> str:
         f"{report.objects} objects from {report.small_rows} small rows and {report.blobs} blobs"
         f" ({report.unfinished_blobs} unfinished)"
     )
-
-
-def _size(count: float) -> str:
-    for unit in _UNITS[:-1]:
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} {_UNITS[-1]}"
-
-
-class _Progress:
-    """One line on a terminal, redrawn a few times a second and wiped at the end. Elsewhere, nothing."""
-
-    def __init__(self) -> None:
-        self._is_shown = sys.stderr.isatty()
-        self._drawn_at = 0.0
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def show(self, text: str) -> None:
-        now = time.monotonic()
-        if self._is_shown and now - self._drawn_at >= _REDRAW_S:
-            self._drawn_at = now
-            sys.stderr.write(f"\r\x1b[K{text}")
-            sys.stderr.flush()
-
-    def __exit__(self, *_: object) -> None:
-        if self._is_shown and self._drawn_at:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()

@@ -17,6 +17,7 @@ from core.errors import (
     StoreError,
     UserExists,
 )
+from core.jobs import NoSuchJob
 from gateway.startup import NoSuchStore, StoreInUse
 from storage.database import OtherSchema
 
@@ -35,6 +36,8 @@ def explain(error: StoreError) -> str:
             )
         case UserExists():
             return f"a user {error.user!r}, or one of that id, exists already; see weir user ls"
+        case NoSuchJob():
+            return f"no job {error.job_id!r}; see weir job ls --all"
         case NoSuchUser():
             return f"no user {error.user!r}; see weir user ls"
         case AccessKeyExists():

@@ -1,0 +1,33 @@
+"""Owns which kinds of jobs a node runs on demand and by schedule, and what they work with."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+
+from cluster.control import EmbeddedControlStore
+from core.lifecycle import Terms
+from core.protocols import Clock, ObjectStore
+from gateway.config import Config
+from jobs.lifecycle import LifecycleJob
+from jobs.queue import JobKind
+
+_NS_PER_S = 10**9
+
+
+def job_kinds(
+    config: Config, control: EmbeddedControlStore, store: ObjectStore, clock: Clock
+) -> Sequence[JobKind]:
+    settings = config.lifecycle
+    terms = Terms(
+        day_ns=int(settings.day_s * _NS_PER_S), minimum_bytes=settings.min_transition_bytes
+    )
+    return [
+        LifecycleJob(store, control, clock, terms, settings.interval_s, settings.actions_per_s),
+    ]
+
+
+def owner_name() -> str:
+    """A name for this process as a worker; no two processes ever have the same."""
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
