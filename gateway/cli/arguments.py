@@ -19,6 +19,7 @@ examples:
   weir serve --data /disk1 --data /disk2 --listen 0.0.0.0:9000
   weir user add alice                         make a user and a key pair for it
   weir key ls root --show-secrets             what the root key pair is
+  weir job start lifecycle --bucket logs      carry out the lifecycle rules of a bucket now
   weir doctor --data /disk1 --data /disk2     check every stored byte
   weir config --config weir.toml              what is in force, and where it comes from
 """

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.completion_store import CompletionContract
+from tests.contract.judged_store import JudgedDeleteContract
 from tests.contract.local_world import LocalWorld
 from tests.contract.multipart_store import MultipartContract
 from tests.contract.object_store import ObjectStoreContract
@@ -73,4 +74,8 @@ class TestUpdates(UpdateContract):
 
 
 class TestLocks(LockContract):
+    pass
+
+
+class TestJudgedDeletes(JudgedDeleteContract):
     pass

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import configparser
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -45,6 +44,15 @@ USERS: Mapping[str, Mapping[str, str]] = {
 """The sections of the suite's configuration that name a user."""
 
 
+_DAY_S = 3
+SHORT_DAYS = {
+    "WEIR_LIFECYCLE_DAY_S": str(_DAY_S),
+    "WEIR_LIFECYCLE_INTERVAL_S": "0.5",
+    "WEIR_LIFECYCLE_MIN_TRANSITION_BYTES": "0",
+}
+"""The settings for tests that wait for lifecycle rules."""
+
+
 def main() -> int:
     options = _parse()
     tests = select(options.suite)
@@ -54,25 +62,42 @@ def main() -> int:
     chosen = [
         test
         for test in tests
-        if not test.reason and (not options.group or test.group in options.group)
+        if (not test.reason or test.name in options.also)
+        and (not options.group or test.group in options.group)
     ]
+    outcomes = _serve_and_run(options, [test for test in chosen if not test.has_short_days], {})
+    waiting = [test for test in chosen if test.has_short_days]
+    outcomes |= _serve_and_run(options, waiting, SHORT_DAYS)
+    return _report(tests, chosen, outcomes)
+
+
+def _serve_and_run(
+    options: argparse.Namespace, chosen: Sequence[SuiteTest], settings: Mapping[str, str]
+) -> dict[str, str]:
+    if not chosen:
+        return {}
     with tempfile.TemporaryDirectory(prefix="weir-s3tests-") as directory:
         base = Path(directory)
-        server = Server(ServerOptions([base / "data"], workers=options.workers))
+        server = Server(
+            ServerOptions([base / "data"], workers=options.workers, environment=settings)
+        )
         server.start()
         try:
-            outcomes = _run(options, chosen, _configure(server, base), base)
+            return _run(options, chosen, _configure(server, base), base)
         finally:
             if options.log:
-                shutil.copy(server.log_path, options.log)
+                with options.log.open("ab") as log:
+                    log.write(server.log_path.read_bytes())
             server.stop()
-    return _report(tests, chosen, outcomes)
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--suite", type=Path, required=True, help="checkout of ceph/s3-tests")
     parser.add_argument("--group", action="append", default=[], help="run this group only")
+    parser.add_argument(
+        "--also", action="append", default=[], help="run this test too, though it does not count"
+    )
     parser.add_argument("--list", action="store_true", help="say which tests count, and why not")
     parser.add_argument("--jobs", type=int, default=1, help="test processes (pytest-xdist)")
     parser.add_argument("--workers", type=int, default=2, help="request workers of weir")
@@ -104,6 +129,7 @@ def _configure(server: Server, base: Path) -> Path:
         config[section] = dict(user)
     # As for AWS in us-east-1, where a bucket has no location to name.
     config["s3 main"]["api_name"] = ""
+    config["s3 main"]["lc_debug_interval"] = str(_DAY_S)
     config["s3 tenant"]["tenant"] = ""
     path = base / "s3tests.conf"
     with path.open("w") as file:
