@@ -7,6 +7,7 @@ says otherwise (AWS: Service Authorization Reference, Amazon S3).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from s3api.call import BodyPolicy, Handler, Level, Operation, Row
 from s3api.operations import acl, cors, lifecycle, locking, ownership, tagging, versioning
@@ -20,6 +21,12 @@ def bucket_row(method: str, subresource: str, handler: Handler, action: str = ""
 def object_row(method: str, subresource: str, handler: Handler, action: str = "") -> Row:
     """An operation on a subresource of an object; a PUT takes a document."""
     return _row(Level.OBJECT, method, subresource, handler, action)
+
+
+def late_object_row(method: str, subresource: str, handler: Handler) -> Row:
+    """The like, but the operation authorizes by itself, once it knows what its document says."""
+    row = object_row(method, subresource, handler)
+    return replace(row, operation=replace(row.operation, action=""))
 
 
 def _row(level: Level, method: str, subresource: str, handler: Handler, action: str) -> Row:
@@ -91,7 +98,7 @@ ROWS: Sequence[Row] = (
     bucket_row("PUT", "tagging", tagging.put_bucket_tagging),
     bucket_row("DELETE", "tagging", tagging.delete_bucket_tagging, "s3:PutBucketTagging"),
     object_row("GET", "tagging", tagging.get_object_tagging),
-    object_row("PUT", "tagging", tagging.put_object_tagging),
+    late_object_row("PUT", "tagging", tagging.put_object_tagging),
     object_row("DELETE", "tagging", tagging.delete_object_tagging),
     # --- locks
     bucket_row(
@@ -107,7 +114,7 @@ ROWS: Sequence[Row] = (
         "s3:PutBucketObjectLockConfiguration",
     ),
     object_row("GET", "retention", locking.get_object_retention),
-    object_row("PUT", "retention", locking.put_object_retention),
+    late_object_row("PUT", "retention", locking.put_object_retention),
     object_row("GET", "legal-hold", locking.get_object_legal_hold),
-    object_row("PUT", "legal-hold", locking.put_object_legal_hold),
+    late_object_row("PUT", "legal-hold", locking.put_object_legal_hold),
 )

@@ -6,13 +6,18 @@ Source: AWS, Service Authorization Reference, Actions for Amazon S3; PutObject, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from core.errors import Denied
 from core.names import ObjectKey
+from core.tags import HEADER as TAGGING
 from core.types import ObjectAttributes, ObjectInfo
 from s3api.call import Call
+from s3api.lock_headers import NAMES as LOCK_HEADERS
 from s3api.response_headers import HeaderList
 from s3api.timestamps import iso_moment
 
+_SAID_BY_DOCUMENTS = LOCK_HEADERS | {TAGGING}
 _BYPASS = "x-amz-bypass-governance-retention"
 
 
@@ -29,6 +34,21 @@ async def authorize_extras(call: Call, attributes: ObjectAttributes) -> None:
         await _authorize(call, "s3:PutObjectRetention", call.target_key)
     if attributes.legal_hold:
         await _authorize(call, "s3:PutObjectLegalHold", call.target_key)
+
+
+async def authorize_document(call: Call, action: str, said: Mapping[str, str]) -> None:
+    """For operations whose document says what headers say with an object, in the words of those headers: policies
+    have conditions on it. Raises Denied, and what Call.authorize does."""
+    assert call.authorize is not None
+    headers = call.request.headers
+    fields = {name: value for name, value in headers.items() if name not in _SAID_BY_DOCUMENTS}
+    await call.authorize(
+        call,
+        action,
+        call.target_key,
+        version_id=call.request.query.get("versionId"),
+        fields={**fields, **said},
+    )
 
 
 async def guarded_headers(call: Call, info: ObjectInfo) -> HeaderList:

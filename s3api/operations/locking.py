@@ -20,8 +20,8 @@ from core.configs.versioning import (
 from core.errors import InvalidBucketState
 from core.types import BucketProps, ObjectChanges
 from s3api.call import Call, Response
-from s3api.lock_headers import check_future, check_has_lock, has_digest
-from s3api.operations.guarded import may_bypass
+from s3api.lock_headers import HOLD, MODE, UNTIL, check_future, check_has_lock, has_digest
+from s3api.operations.guarded import authorize_document, may_bypass
 from s3api.parameters import version_id
 from s3api.protocol_errors import (
     InvalidRequest,
@@ -133,10 +133,12 @@ async def get_object_retention(call: Call) -> Response:
 
 async def put_object_retention(call: Call) -> Response:
     """An empty document takes the retention away, where the caller may bypass it."""
-    check_has_lock(call.target_bucket)
     _check_has_digest(call)
     fields = await parse(call.document, "Retention", texts)
     retention = _retention(call, fields)
+    said = {} if retention is None else _as_headers(retention)
+    await authorize_document(call, "s3:PutObjectRetention", said)
+    check_has_lock(call.target_bucket)
     await call.store.update_object(
         call.target_bucket,
         call.target_key,
@@ -145,6 +147,10 @@ async def put_object_retention(call: Call) -> Response:
         bypass_governance=await may_bypass(call, call.target_key),
     )
     return Response(200)
+
+
+def _as_headers(retention: Retention) -> dict[str, str]:
+    return {MODE: retention.mode.value, UNTIL: iso_moment(retention.until_ns)}
 
 
 def _retention(call: Call, fields: dict[str, str]) -> Retention | None:
@@ -169,11 +175,12 @@ async def get_object_legal_hold(call: Call) -> Response:
 
 
 async def put_object_legal_hold(call: Call) -> Response:
-    check_has_lock(call.target_bucket)
     _check_has_digest(call)
     status = (await parse(call.document, "LegalHold", texts)).get("Status")
     if status not in ("ON", "OFF"):
         raise MalformedXML(reason=f"legal hold {status}")
+    await authorize_document(call, "s3:PutObjectLegalHold", {HOLD: status})
+    check_has_lock(call.target_bucket)
     await call.store.update_object(
         call.target_bucket,
         call.target_key,

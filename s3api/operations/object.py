@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import Denied, EntityTooLarge
+from core.errors import EntityTooLarge
 from core.ranges import resolve_range
 from core.types import MAX_PUT_BYTES, ByteRange, ObjectInfo, PartRange
 from s3api.call import Call, Response
@@ -88,14 +88,14 @@ async def get_object(call: Call) -> Response:
     info = reader.info
     try:
         call.check_object(info)
-    except Denied:
+        headers = object_headers(info, overrides)
+        if call.target_bucket.props.lifecycle is not None and wanted_version is None:
+            headers += expiration_headers(call, info)
+        if has_extras(info.attributes):
+            headers += await guarded_headers(call, info)
+    except BaseException:
         await reader.close()
         raise
-    headers = object_headers(info, overrides)
-    if call.target_bucket.props.lifecycle is not None and wanted_version is None:
-        headers += expiration_headers(call, info)
-    if has_extras(info.attributes):
-        headers.extend(await guarded_headers(call, info))
     if call.target_bucket.props.versioning:
         headers.append((b"x-amz-version-id", info.version_id.encode()))
     status = 200

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
 
-from core.tags import bucket_tags, object_tags
+from core.tags import HEADER, bucket_tags, object_tags
 from core.types import BucketProps, ObjectChanges, ObjectInfo
 from s3api.call import Call, Response
+from s3api.operations.guarded import authorize_document
 from s3api.parameters import version_id
 from s3api.protocol_errors import MalformedXML, NoSuchTagSet
 from s3api.response_headers import HeaderList, version_headers
@@ -28,7 +30,9 @@ async def get_object_tagging(call: Call) -> Response:
 
 
 async def put_object_tagging(call: Call) -> Response:
-    return await _set_object_tags(call, 200, await read_object_tags(call.document))
+    tags = await read_object_tags(call.document)
+    await authorize_document(call, "s3:PutObjectTagging", {HEADER: urlencode(tags)})
+    return await _set_object_tags(call, 200, tags)
 
 
 async def delete_object_tagging(call: Call) -> Response:
