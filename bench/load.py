@@ -19,8 +19,8 @@ from cluster.control import EmbeddedControlStore
 from core.names import BucketName, BucketRef, ObjectKey
 from core.types import Bucket, ObjectAttributes, ObjectInfo
 from storage.commit import CommitHooks, Committer, Transaction
-from storage.index import Publication, replace_object
 from storage.layout import Layout
+from storage.versions import Publication, replace_object
 
 _BODY = b"0123456789abcdef"
 _PER_TRANSACTION = 10_000

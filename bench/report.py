@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.budgets import BUDGETS
+from bench.features import FEATURES, FeatureCase
 from bench.machine import Machine
 from bench.runner import Outcome, Plan
 from bench.samples import Summary
@@ -49,6 +50,7 @@ def _sections(machine: Machine, plan: Plan, outcome: Outcome) -> list[str]:
         + ".",
         "### Targets\n\n" + _budget_table(machine, outcome),
         "![server CPU and throughput](performance.png)",
+        "### What features add\n\n" + _feature_table(outcome),
         "### Every case\n\n" + _case_table(plan, outcome),
         "### The machine\n\n" + _machine_table(machine),
     ]
@@ -84,9 +86,29 @@ def _budget_table(machine: Machine, outcome: Outcome) -> str:
     return _table(("work", "target", "got", "met"), rows)
 
 
+def _feature_table(outcome: Outcome) -> str:
+    """Server CPU of small requests on buckets with one feature each, beside a plain bucket of the same run."""
+    rows = []
+    for feature in FEATURES:
+        row = [feature.title]
+        for method in ("get", "put"):
+            plain = outcome.find(f"feature-{method}-plain", "weir")
+            summary = outcome.find(f"feature-{method}-{feature.name}", "weir")
+            if plain is None or summary is None:
+                row += ["not measured", ""]
+            else:
+                added = summary.cpu_us - plain.cpu_us
+                row += [_number(summary.cpu_us), f"{added:+.0f}" if summary is not plain else ""]
+        rows.append(tuple(row))
+    header = ("bucket with", "GET 4 KiB, CPU µs", "added", "PUT 4 KiB, CPU µs", "added")
+    return _table(header, rows)
+
+
 def _case_table(plan: Plan, outcome: Outcome) -> str:
     rows = []
     for case in plan.cases:
+        if isinstance(case, FeatureCase):
+            continue
         weir = outcome.find(case.name, "weir")
         for name in plan.servers:
             summary = outcome.find(case.name, name)

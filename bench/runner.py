@@ -22,6 +22,7 @@ from bench.cases import (
     StartUp,
 )
 from bench.clients import Boto3Calls, Transfer
+from bench.features import feature_cases
 from bench.load import load_keys
 from bench.process import client_cpu_s, machine_cpu_s
 from bench.samples import Sample, Summary, summarize
@@ -79,6 +80,7 @@ def all_cases(many_keys: int) -> list[Case]:
         Transfer("download"),
         Memory("GET"),
         Memory("PUT"),
+        *feature_cases(),
         StartUp(many_keys),
     ]
 
