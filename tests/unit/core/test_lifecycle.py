@@ -334,18 +334,20 @@ def _listings(draw: st.DrawFn) -> list[ObjectVersion]:
     for key in sorted(draw(st.sets(_KEYS))):
         ages = sorted(draw(st.lists(st.floats(0, 20), min_size=1, max_size=4)))
         for number, age in enumerate(ages):
+            is_marker = draw(st.booleans())
             attributes = ObjectAttributes(
                 storage_class=draw(st.sampled_from(CLASSES)),
                 tags=draw(_TAGS),
-                retention=draw(_RETENTIONS),
-                legal_hold=draw(st.booleans()),
+                # A delete marker cannot be locked.
+                retention=None if is_marker else draw(_RETENTIONS),
+                legal_hold=not is_marker and draw(st.booleans()),
             )
             listing.append(
                 version(
                     key,
                     age,
                     latest=number == 0,
-                    marker=draw(st.booleans()),
+                    marker=is_marker,
                     size=draw(st.integers(0, 5)),
                     attributes=attributes,
                     version_id=f"{key}{number}",
