@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backends.memory_listing import page_of_objects, page_of_versions
@@ -99,6 +99,10 @@ class MemoryObjects:
         self.known_users: Sequence[User] = ()
         self._buckets: dict[BucketRef, Contents] = {}
         self._last_bucket_id = 0
+        self.announced: list[tuple[str, bytes]] = []
+
+    async def announce(self, bucket: Bucket, messages: Mapping[str, bytes]) -> None:
+        self.announced.extend(messages.items())
 
     # --- buckets ---
 

@@ -213,6 +213,10 @@ class ObjectStore(Protocol):
         """Change what may change of a version, in one commit: not its bytes, ETag, time or place among the versions.
         Raises NoSuchKey, NoSuchVersion, VersionIsDeleteMarker, PreconditionFailed, ObjectLocked (core.locks)."""
 
+    async def announce(self, bucket: Bucket, messages: Mapping[str, bytes]) -> None:
+        """Have messages delivered to destinations of event notifications (name → message), as those of changes are:
+        at least once, in a while. A change of a bucket that has an `origin` queues its own, in its own commit."""
+
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
         """One page of the keys whose latest version is an object; costs what it returns, whatever the bucket's size
         and however many versions lie under a key. Of the attributes, entries have the class and the owner for certain;

@@ -13,9 +13,11 @@ from enum import StrEnum
 from core.configs.access import ObjectOwnership, PublicAccessBlock
 from core.configs.cors import CorsRule
 from core.configs.lifecycle import Lifecycle
+from core.configs.notification import NotificationRule
 from core.configs.versioning import ObjectLock, Retention, Versioning
 from core.light import light
 from core.names import AccessKey, BucketRef, ObjectKey, UploadId, UserId
+from core.origin import Origin
 
 NULL_VERSION = "null"
 """The version id of an object written while its bucket was not versioned."""
@@ -147,11 +149,14 @@ class BucketProps:
     is_requester_pays: bool = False
     lifecycle: Lifecycle | None = None
     cors: tuple[CorsRule, ...] = ()
+    notification_rules: tuple[NotificationRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket as the control store knows it. `bucket_id` is never used again after a delete."""
+    """A bucket as the control store knows it. `bucket_id` is never used again after a delete.
+
+    `origin` says who is about to change it, in a bucket whose notifications tell of that (core.events.with_origin)."""
 
     ref: BucketRef
     bucket_id: int
@@ -159,6 +164,7 @@ class Bucket:
     created_ns: int
     region: str = ""
     props: BucketProps = BucketProps()
+    origin: Origin | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:

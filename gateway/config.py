@@ -173,6 +173,39 @@ class LifecycleConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DestinationConfig:
+    """Where event notifications can be sent. Rules name it as arn:weir:sqs:REGION:NAME:KIND."""
+
+    name: str = _setting("", "the name in its ARN: letters, digits, _ and -")
+    kind: str = _setting("", "what it is", choices=("webhook", "redis"))
+    url: str = _setting("", "http://, https://, redis:// or rediss://", is_secret=True)
+    stream: str = _setting("", "of redis: the stream that messages are added to")
+    authorization: str = _setting(
+        "", "of a webhook: the value of its Authorization header", is_secret=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EventsConfig:
+    """The delivery of event notifications."""
+
+    destinations: tuple[DestinationConfig, ...] = _setting(
+        (),
+        "where notifications may be sent, a table each (`[[events.destinations]]`); in the environment, JSON",
+        is_secret=True,
+    )
+    timeout_s: float = _setting(
+        10.0, "a destination that has not answered after this time has failed", minimum=0.1
+    )
+    poll_interval_s: float = _setting(
+        0.25, "time between looks for new events", minimum=0.01, maximum=60
+    )
+    max_retry_interval_s: float = _setting(
+        60.0, "longest wait before a destination that failed is tried again", minimum=0.1
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is logged, and how. The log goes to standard error."""
 
@@ -233,6 +266,7 @@ class Config:
     limits: LimitsConfig = LimitsConfig()
     jobs: JobsConfig = JobsConfig()
     lifecycle: LifecycleConfig = LifecycleConfig()
+    events: EventsConfig = EventsConfig()
     log: LogConfig = LogConfig()
     debug: DebugConfig = DebugConfig()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import math
 import os
 import re
@@ -26,6 +27,11 @@ CONFIG_VARIABLE = "WEIR_CONFIG"
 # Kubernetes and Docker links put such variables into containers beside a service of the name "weir".
 _FOREIGN_VARIABLE = re.compile(r"WEIR_(SERVICE_(HOST|PORT)(_.*)?|PORT(_.*)?)\Z")
 _SIZE = re.compile(r"(\d[\d_]*)\s*(?:([kmgt])(i?)b?|b)?\Z", re.IGNORECASE)
+_DESTINATION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_DESTINATION_SCHEMES = {
+    "webhook": ("http://", "https://"),
+    "redis": ("redis://", "rediss://"),
+}
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 
 
@@ -224,13 +230,17 @@ def _convert(setting: Setting, raw: Any, origin: str, base: Path) -> Any:
 def _parse(kind: Any, raw: Any, base: Path) -> Any:
     if typing.get_origin(kind) is tuple:
         element = typing.get_args(kind)[0]
-        if isinstance(raw, str):
+        if isinstance(raw, str) and dataclasses.is_dataclass(element):
+            raw = _parse_json(raw)
+        elif isinstance(raw, str):
             raw = [part.strip() for part in raw.split("," if element is str else os.pathsep)]
         if not isinstance(raw, list | tuple):
             raise _UnfitError("a list is wanted")
         return tuple(_parse(element, part, base) for part in raw if part != "")
     if isinstance(kind, types.UnionType):
         kind = typing.get_args(kind)[0]
+    if dataclasses.is_dataclass(kind):
+        return _parse_table(kind, raw, base)
     if kind is bool:
         return _parse_bool(raw)
     if kind is int:
@@ -242,6 +252,30 @@ def _parse(kind: Any, raw: Any, base: Path) -> Any:
     if kind is Path:
         return (base / Path(raw).expanduser()).absolute()
     return str(raw)
+
+
+def _parse_json(raw: str) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        raise _UnfitError("a list of tables is wanted, as JSON") from None
+
+
+def _parse_table(kind: Any, raw: Any, base: Path) -> Any:
+    """A table of a list of tables."""
+    if not isinstance(raw, Mapping):
+        raise _UnfitError("a table is wanted")
+    known = {setting.path: setting for setting in _leaves(kind, "")}
+    values = {}
+    for name, value in raw.items():
+        if name not in known:
+            raise _UnfitError(f"unknown key {name!r}{_nearest(str(name), known)}")
+        try:
+            values[name] = _parse(known[name].kind, value, base)
+            _check(known[name].rule, values[name])
+        except _UnfitError as error:
+            raise _UnfitError(f"{name}: {error}") from None
+    return _build(kind, "", values)
 
 
 def _parse_bool(raw: Any) -> bool:
@@ -294,6 +328,7 @@ def _check_whole(config: Config, origins: Mapping[str, str]) -> None:
         raise ConfigError(f"{origins['listen']}: listen: {config.listen!r}: {error}") from None
     if len(set(config.data)) != len(config.data):
         raise ConfigError(f"{origins['data']}: data: a directory is named twice")
+    _check_destinations(config)
     if (config.tls_cert is None) != (config.tls_key is None):
         raise ConfigError("tls_cert and tls_key are set together or not at all")
     for path in filter(None, (config.tls_cert, config.tls_key)):
@@ -307,3 +342,23 @@ def _check_whole(config: Config, origins: Mapping[str, str]) -> None:
         raise ConfigError("root.secret_key: at least 8 characters are wanted")
     if config.encryption.master_key and config.encryption.master_key_file:
         raise ConfigError("encryption.master_key and encryption.master_key_file exclude each other")
+
+
+def _check_destinations(config: Config) -> None:
+    names = set()
+    for each in config.events.destinations:
+        place = f"events.destinations: {each.name!r}"
+        if not _DESTINATION_NAME.match(each.name):
+            raise ConfigError(f"{place}: a name of 1 to 64 letters, digits, _ and - is wanted")
+        if each.name in names:
+            raise ConfigError(f"{place}: two destinations have this name")
+        names.add(each.name)
+        schemes = _DESTINATION_SCHEMES.get(each.kind)
+        if schemes is None:
+            raise ConfigError(f"{place}: kind: one of {', '.join(_DESTINATION_SCHEMES)} is wanted")
+        if not each.url.startswith(schemes):
+            raise ConfigError(
+                f"{place}: url: one that begins with {' or '.join(schemes)} is wanted"
+            )
+        if (each.kind == "redis") != bool(each.stream):
+            raise ConfigError(f"{place}: stream: redis needs one, and nothing else has one")

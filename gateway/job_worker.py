@@ -12,14 +12,17 @@ from cluster.jobs import JobRecords
 from cluster.replicas import ControlReplicas
 from gateway.clock import SystemClock
 from gateway.config import Config
+from gateway.event_destinations import open_destinations
 from gateway.job_kinds import job_kinds, owner_name
 from gateway.node import open_node
 from gateway.startup import open_control
 from jobs.bucket_repair import BucketRepairJob
+from jobs.event_delivery import EventDelivery, Pace
 from jobs.periodic import ShouldStop, ThreadJob
 from jobs.queue import JobQueue
 from jobs.runner import Job, JobRunner
 from storage.layout import IDENTITY_FILE, MountpathSpec
+from storage.node import LocalNode
 from storage.space import clean_sync
 
 _REPAIR_INTERVAL_S = 15.0
@@ -63,8 +66,15 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(JobRunner(jobs).run(stop))
                     group.create_task(queue.run(stop))
+                    group.create_task(_delivery(config, node).run(stop))
         finally:
             await node.close()
+
+
+def _delivery(config: Config, node: LocalNode) -> EventDelivery:
+    events = config.events
+    pace = Pace(events.poll_interval_s, events.max_retry_interval_s)
+    return EventDelivery(node.outbox, open_destinations(config), pace)
 
 
 def _other_disks(config: Config, home: Path) -> Sequence[Path]:

@@ -28,6 +28,7 @@ class SingleNodeService:
         self.delete_many = node.delete_many
         self.copy = node.copy
         self.update_object = node.update_object
+        self.announce = node.announce
         self.list_objects = node.list_objects
         self.list_versions = node.list_versions
         self.is_empty = node.is_empty

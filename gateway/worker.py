@@ -84,6 +84,7 @@ def _s3_settings(config: Config) -> Settings:
         encrypts_new_buckets=config.encryption.new_buckets == "AES256",
         requires_tls_for_customer_keys=config.encryption.require_tls_for_customer_keys,
         lifecycle_day_s=config.lifecycle.day_s,
+        event_destinations={each.name: each.kind for each in config.events.destinations},
     )
 
 

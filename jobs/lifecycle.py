@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from core import origin
 from core.configs.lifecycle import Lifecycle
 from core.errors import (
     Conflict,
@@ -23,6 +24,7 @@ from core.errors import (
     PreconditionFailed,
     StoreError,
 )
+from core.events import with_origin
 from core.lifecycle import (
     Action,
     ActionKind,
@@ -168,7 +170,7 @@ class _Run:
                 return
             context.say(f"bucket {bucket.name}: {self.place.stage}")
             try:
-                await self._objects(current, lifecycle)
+                await self._objects(with_origin(current, origin.LIFECYCLE), lifecycle)
                 await self._uploads(current, lifecycle)
             except RulesChanged:
                 self._reach(_Place(bucket.bucket_id))

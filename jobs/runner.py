@@ -52,7 +52,7 @@ class JobRunner:
             at_s, order = due[name]
             wait_s = at_s - self._monotonic_s()
             if wait_s > 0:
-                await _wait(stop, wait_s)
+                await wait_for(stop, wait_s)
                 continue
             await self._run_one(by_name[name], stop)
             due[name] = (self._monotonic_s() + by_name[name].interval_s, order)
@@ -72,7 +72,8 @@ class JobRunner:
         logger.log(level, "job %s: %s (%.1f s)", job.name, done or "nothing to do", took_s)
 
 
-async def _wait(stop: asyncio.Event, timeout_s: float) -> None:
+async def wait_for(stop: asyncio.Event, timeout_s: float) -> None:
+    """Wait until it is time to stop, but no longer than `timeout_s`."""
     try:
         async with asyncio.timeout(timeout_s):
             await stop.wait()

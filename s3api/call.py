@@ -157,7 +157,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the S3 front is configured with. `domains`: host names under which virtual-host style is served."""
+    """What the S3 front is configured with. `domains`: host names under which virtual-host style is served.
+    `event_destinations`: name → kind, of those that notifications may be sent to."""
 
     region: str = "us-east-1"
     domains: tuple[str, ...] = ()
@@ -167,6 +168,7 @@ class Settings:
     encrypts_new_buckets: bool = False
     requires_tls_for_customer_keys: bool = False
     lifecycle_day_s: float = 86400.0
+    event_destinations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

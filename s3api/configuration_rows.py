@@ -1,12 +1,13 @@
-"""Owns the rows of the operation table for what is configured about a bucket and acts beside its requests: what is
-never set here at all."""
+"""Owns the rows of the operation table for what is configured about a bucket and acts beside its requests:
+event notifications, and what is never set here at all."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from s3api.call import Level, Operation, Row
-from s3api.operations import unset
+from s3api.feature_rows import bucket_row
+from s3api.operations import notification, unset
 
 _BUCKET = Level.BUCKET
 
@@ -68,4 +69,18 @@ _UNSET_ROWS: Sequence[Row] = (
     ),
 )
 
-CONFIGURATION_ROWS: Sequence[Row] = _UNSET_ROWS
+CONFIGURATION_ROWS: Sequence[Row] = (
+    bucket_row(
+        "GET",
+        "notification",
+        notification.get_bucket_notification_configuration,
+        "s3:GetBucketNotification",
+    ),
+    bucket_row(
+        "PUT",
+        "notification",
+        notification.put_bucket_notification_configuration,
+        "s3:PutBucketNotification",
+    ),
+    *_UNSET_ROWS,
+)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 from core.errors import Denied, NoSuchBucket, StoreError, Unavailable, VersionIsDeleteMarker
+from core.events import with_origin
 from core.names import BucketName, BucketRef, parse_bucket_name, parse_object_key
 from core.protocols import Clock, ObjectReader, ObjectService
 from core.types import Bucket
@@ -32,6 +33,7 @@ from s3api.document import read_document
 from s3api.errors import HOST_ID, error_response
 from s3api.gate import Gate
 from s3api.headers import parse_copy_source
+from s3api.origins import origin_of
 from s3api.request import parse_request
 from s3api.sources import marker_refusal
 
@@ -154,6 +156,9 @@ class S3Front:
     async def _resolve(self, call: Call, operation: Operation) -> None:
         request = call.request
         call.bucket = bucket = self._bucket(request.bucket or "")
+        if bucket.props.notification_rules:
+            origin = origin_of(request, call.identity, self._settings)
+            call.bucket = bucket = with_origin(bucket, origin)
         expected_owner = request.headers.get("x-amz-expected-bucket-owner")
         if expected_owner is not None and expected_owner != bucket.owner.user_id:
             raise Denied(reason="bucket owner differs from x-amz-expected-bucket-owner")

@@ -33,6 +33,13 @@ class OperationNotImplemented(NotImplementedByWeir):
     elements: ClassVar = {"method": "Method", "resource": "ResourceType"}
 
 
+class EventBridgeNotImplemented(NotImplementedByWeir):
+    """Notifications to a service that is not here."""
+
+    message = "Amazon EventBridge is not available; name a queue, topic or function configuration"
+    elements: ClassVar = {}
+
+
 class MethodNotAllowed(S3Error):
     """Fields: method, resource, allowed (methods)."""
 

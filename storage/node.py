@@ -35,6 +35,7 @@ from storage.mountpaths import Mountpaths
 from storage.multipart import Multipart
 from storage.objects import Objects
 from storage.options import StorageOptions
+from storage.outbox import Outbox
 from storage.publish import Publisher
 from storage.records import decode_listed
 from storage.upload_records import decode_upload
@@ -56,6 +57,8 @@ class LocalNode:
         objects = Objects(self.mountpaths, intake, self._publisher)
         multipart = Multipart(self.mountpaths, intake, self._publisher, objects)
         buckets = Buckets(self.mountpaths)
+        self.outbox = Outbox(self.mountpaths)
+        self.announce = self.outbox.announce
         self._copier = Copier(self.mountpaths, objects, intake, self._publisher)
         self._buckets = buckets
         # Bound methods, not wrappers: these are the hot ones, and the parts fulfil the protocol themselves.

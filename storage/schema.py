@@ -24,6 +24,10 @@ INDEX_TABLES = (
     " is_marker INTEGER NOT NULL, is_null INTEGER NOT NULL, small_id INTEGER, record BLOB NOT NULL,"
     " PRIMARY KEY (bucket, key, vorder)) WITHOUT ROWID",
     "CREATE UNIQUE INDEX IF NOT EXISTS idx.null_version ON version (bucket, key) WHERE is_null = 1",
+    # Messages of events that wait for delivery (storage.outbox), in the order of their ids.
+    "CREATE TABLE IF NOT EXISTS idx.outbox (id INTEGER PRIMARY KEY, destination TEXT NOT NULL, bucket INTEGER NOT NULL,"
+    " key BLOB NOT NULL, message BLOB NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS idx.outbox_by_destination ON outbox (destination, id)",
     # What no record names any more and is still to be removed: refs (storage.records) of blobs and small rows.
     "CREATE TABLE IF NOT EXISTS idx.garbage (id INTEGER PRIMARY KEY, refs BLOB NOT NULL)",
     # A bucket that takes no writes; dropped: nothing of it is left, but late writers must still be refused.

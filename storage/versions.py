@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from core.conditions import check_delete, check_unchanged, check_write
 from core.configs.versioning import Versioning
 from core.errors import KeyIsDeleted, NoSuchKey, NoSuchVersion, NotFound, VersionIsDeleteMarker
+from core.events import Change
 from core.locks import check_removable, check_retention_change, default_retention
 from core.names import ObjectKey
 from core.types import (
@@ -43,6 +44,7 @@ from storage.index import (
     remove_other,
     require_open,
 )
+from storage.outbox import note_change
 from storage.records import (
     OBJECT,
     Description,
@@ -101,9 +103,7 @@ def publish_object(
     if _is_plain(bucket, has_versions, current):
         return replace_object(tx, bucket, publication, current)
     previous = _make_way(tx, bucket, key, current, publication.info.modified_ns)
-    stored = _with_description(tx, bucket, publication, previous)
-    put_current(tx.connection, bucket.bucket_id, stored)
-    return stored
+    return _put_published(tx, bucket, publication, previous)
 
 
 def replace_object(
@@ -114,11 +114,20 @@ def replace_object(
     Segments that the old object and the new one share are kept. Raises ObjectLocked."""
     if current is not None:
         _check_replaceable(current, publication.info.modified_ns)
-    stored = _with_description(tx, bucket, publication, 0 if current is None else current.stamp)
-    put_current(tx.connection, bucket.bucket_id, stored)
+    stored = _put_published(tx, bucket, publication, 0 if current is None else current.stamp)
     if current is not None:
         old = refs_now(tx.connection, current)
         tx.add_garbage(old.without(refs_of(stored.segments, stored.sidecar_id)))
+    return stored
+
+
+def _put_published(
+    tx: Transaction, bucket: Bucket, publication: Publication, previous_stamp: int
+) -> StoredObject:
+    stored = _with_description(tx, bucket, publication, previous_stamp)
+    put_current(tx.connection, bucket.bucket_id, stored)
+    if bucket.origin is not None:
+        note_change(tx, bucket, Change.CREATED, stored.info)
     return stored
 
 
@@ -231,6 +240,8 @@ def delete_object(tx: Transaction, deletion: Deletion, item: DeleteItem) -> Dele
         _check_replaceable(current, deletion.now_ns)
         tx.add_garbage(refs_now(tx.connection, current))
         remove_current(tx.connection, bucket_id, item.key)
+        if deletion.bucket.origin is not None:
+            note_change(tx, deletion.bucket, Change.REMOVED, current.info)
     return DeleteResult(item.key)
 
 
@@ -253,6 +264,8 @@ def _mark_deleted(
     marker = StoredObject(info, stamp, sidecar_id=stamp)
     _describe(tx, bucket.bucket_id, marker)
     put_other(tx.connection, bucket.bucket_id, marker)
+    if bucket.origin is not None:
+        note_change(tx, bucket, Change.MARKED, info)
     crashpoints.reach("version:marked")
     return DeleteResult(key, info.version_id, is_delete_marker=True)
 
@@ -280,6 +293,8 @@ def _remove_named(
         remove_current(connection, bucket_id, item.key)
     else:
         remove_other(connection, bucket_id, found)
+    if deletion.bucket.origin is not None:
+        note_change(tx, deletion.bucket, Change.REMOVED, found.info)
     crashpoints.reach("version:removed")
     if is_current or (current is None and found.info.is_delete_marker):
         promote(connection, bucket_id, item.key)
@@ -371,6 +386,8 @@ def update_object(tx: Transaction, bucket: Bucket, update: Update) -> ObjectInfo
         put_other(connection, bucket_id, changed)
     if whole.sidecar_id is not None:
         tx.add_garbage(Refs(small_ids=(whole.sidecar_id,)))
+    if bucket.origin is not None:
+        note_change(tx, bucket, Change.UPDATED, changed.info)
     crashpoints.reach("update:named")
     return changed.info
 

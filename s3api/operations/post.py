@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from core.errors import Denied, PreconditionFailed
+from core.events import with_origin
 from core.names import ObjectKey, parse_object_key
 from core.types import MAX_PUT_BYTES, Identity, ObjectInfo
 from s3api.auth.post_form import PostForm, read_post_form
@@ -13,6 +14,7 @@ from s3api.call import Call, Response
 from s3api.expiration import expiration_headers
 from s3api.headers import read_attributes, write_conditions
 from s3api.operations.tagging import read_object_tags
+from s3api.origins import origin_of
 from s3api.response_headers import HeaderList, checksum_headers, quoted_etag, written_headers
 from s3api.xml import XML_TYPE, document, echo, element
 
@@ -25,6 +27,9 @@ async def post_object(call: Call) -> Response:
     form = await _read_form(call)
     bucket = call.target_bucket
     call.identity = _authenticate(call, form)
+    if bucket.origin is not None:
+        # Only now is it known who asks.
+        bucket = with_origin(bucket, origin_of(call.request, call.identity, call.settings))
     call.key = key = parse_object_key(form.fields["key"].encode())
     fields = _as_headers(form.fields)
     if tagging := form.fields.get("tagging"):

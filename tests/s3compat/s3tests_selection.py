@@ -24,7 +24,6 @@ LATER_CALLS: Mapping[str, str] = {
     "ownership": r".*_bucket_ownership_controls",
     "public access block": r".*_public_access_block",
     "website": r".*_bucket_website",
-    "notifications": r".*_bucket_notification.*",
     "request payment": r".*_bucket_request_payment",
     "iam": r"get_iam\w*client|get_sts\w*client|iam_root|iam_alt_root",
     "select": r"select_object_content",

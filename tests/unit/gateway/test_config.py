@@ -195,3 +195,63 @@ def test_environment_is_read_in_one_place() -> None:
 def test_config_is_frozen() -> None:
     with pytest.raises(AttributeError):
         Config().region = "x"  # type: ignore[misc]
+
+
+class TestTables:
+    """Settings that are a list of tables."""
+
+    TOML = """
+        [events]
+        timeout_s = 3
+        [[events.destinations]]
+        name = "hooks"
+        kind = "webhook"
+        url = "https://example.org/hook"
+        [[events.destinations]]
+        name = "stream"
+        kind = "redis"
+        url = "redis://:secret@localhost"
+        stream = "s3"
+        """
+
+    def test_from_a_file(self, tmp_path: Path) -> None:
+        events = load(tmp_path, self.TOML).config.events
+        assert events.timeout_s == 3
+        assert [(each.name, each.kind, each.stream) for each in events.destinations] == [
+            ("hooks", "webhook", ""),
+            ("stream", "redis", "s3"),
+        ]
+
+    def test_from_the_environment(self, tmp_path: Path) -> None:
+        text = '[{"name": "hooks", "kind": "webhook", "url": "http://localhost:1"}]'
+        events = load(tmp_path, environment={"WEIR_EVENTS_DESTINATIONS": text}).config.events
+        assert events.destinations[0].url == "http://localhost:1"
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("nonsense", "JSON"),
+            ("[1]", "a table is wanted"),
+            ('[{"nam": "a"}]', "did you mean 'name'"),
+            ('[{"name": 1}]', "name: text is wanted"),
+            ('[{"name": "a b", "kind": "webhook", "url": "http://h"}]', "letters"),
+            ('[{"name": "a", "kind": "kafka", "url": "http://h"}]', "one of webhook, redis"),
+            ('[{"name": "a", "url": "http://h"}]', "one of webhook, redis"),
+            ('[{"name": "a", "kind": "webhook", "url": "ftp://h"}]', "http:// or https://"),
+            ('[{"name": "a", "kind": "redis", "url": "redis://h"}]', "stream"),
+            (
+                '[{"name": "a", "kind": "webhook", "url": "http://h"},'
+                ' {"name": "a", "kind": "webhook", "url": "http://h"}]',
+                "two destinations",
+            ),
+        ],
+    )
+    def test_refused(self, tmp_path: Path, text: str, said: str) -> None:
+        with pytest.raises(ConfigError, match=said):
+            load(tmp_path, environment={"WEIR_EVENTS_DESTINATIONS": text})
+
+    def test_secrets_are_not_shown(self, tmp_path: Path) -> None:
+        assert "secret" not in repr(load(tmp_path, self.TOML).config)
+        with pytest.raises(ConfigError) as caught:
+            load(tmp_path, environment={"WEIR_EVENTS_DESTINATIONS": '[{"url": "secret"}]'})
+        assert "secret" not in str(caught.value)
