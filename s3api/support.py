@@ -79,7 +79,11 @@ Where weir differs from Amazon S3 on purpose:
   on them. `BucketOwnerEnforced` turns them off.
 - `aws-exec-read` grants no more than `private`: there is no EC2 here that would read.
 - A `partNumber` that an object does not have is `400 InvalidPart` (S3: `416 InvalidPartNumber`), and a checksum header
-  that is no checksum is `BadDigest` (S3: `InvalidRequest`), as the public s3-tests suite has them.
+  that is no checksum is `BadDigest` (S3: `InvalidRequest`), as the public s3-tests suite has them. So are too many tags
+  on an object (`InvalidTag`, S3: `BadRequest`), a default retention of no days (`InvalidRetentionPeriod`, S3:
+  `InvalidArgument`), and `x-amz-delete-marker: false` where a read meets no object (S3: no such header).
+- A version id that could be some store's is looked for, and is `404 NoSuchVersion` if there is none; S3 tells ids that
+  are not of its own making apart as `400 InvalidArgument`.
 """
 
 # Operations that are asked of hosts of their own, and look like others here.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from botocore.exceptions import ClientError
@@ -162,6 +164,37 @@ def test_who_does_not_own_the_bucket_may_not_bypass(
             ObjectLockRetainUntilDate=UNTIL,
         )
     assert code_of(caught.value) == "AccessDenied"
+
+
+def test_a_lock_and_a_removal_at_once(client: S3Client, locked: str) -> None:
+    """Whichever comes first, the other is refused: what is acknowledged as locked is there."""
+
+    def outcome(call: Callable[[], object]) -> str:
+        try:
+            call()
+        except ClientError as error:
+            return code_of(error)
+        return "done"
+
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(16):
+            key = f"k{number}"
+            version = client.put_object(Bucket=locked, Key=key, Body=b"a")["VersionId"]
+            lock = partial(
+                client.put_object_retention,
+                Bucket=locked,
+                Key=key,
+                VersionId=version,
+                Retention={"Mode": "GOVERNANCE", "RetainUntilDate": UNTIL},
+            )
+            remove = partial(client.delete_object, Bucket=locked, Key=key, VersionId=version)
+            calls = (lock, remove) if number % 2 else (remove, lock)
+            outcomes = dict(zip(calls, pool.map(outcome, calls), strict=True))
+            if outcomes[lock] == "done":
+                assert outcomes[remove] == "AccessDenied"
+                client.head_object(Bucket=locked, Key=key, VersionId=version)
+            else:
+                assert (outcomes[lock], outcomes[remove]) == ("NoSuchVersion", "done")
 
 
 def test_aws_cli_lock(client: S3Client, server: Server, locked: str) -> None:

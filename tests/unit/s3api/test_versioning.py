@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 
 import pytest
 
@@ -159,20 +160,46 @@ def test_bucket_with_versions_is_not_empty(versioned: Front) -> None:
     assert versioned("DELETE", "/bucket").code == "BucketNotEmpty"
 
 
-@pytest.mark.parametrize(
-    ("headers", "code"),
-    [
-        ({"if-match": "*"}, "NoSuchKey"),
-        ({"if-none-match": "*"}, None),
-    ],
-)
-def test_conditional_put_onto_a_delete_marker(
-    versioned: Front, headers: dict[str, str], code: str | None
+def put_conditionally(front: Front, headers: dict[str, str]) -> Answer:
+    return front("PUT", "/bucket/key", b"2", headers)
+
+
+def copy_conditionally(front: Front, headers: dict[str, str]) -> Answer:
+    put(front, b"3", "other")
+    return front("PUT", "/bucket/key", headers={"x-amz-copy-source": "/bucket/other", **headers})
+
+
+def complete_conditionally(front: Front, headers: dict[str, str]) -> Answer:
+    query = f"uploadId={front('POST', '/bucket/key?uploads').text('UploadId')}"
+    etag = front("PUT", f"/bucket/key?{query}&partNumber=1", b"4").headers["etag"]
+    part = f"<Part><PartNumber>1</PartNumber><ETag>{etag.strip(chr(34))}</ETag></Part>"
+    body = f"<CompleteMultipartUpload>{part}</CompleteMultipartUpload>"
+    return front("POST", f"/bucket/key?{query}", body.encode(), headers)
+
+
+@pytest.mark.parametrize("write", [put_conditionally, copy_conditionally, complete_conditionally])
+def test_conditional_write_onto_a_delete_marker(
+    versioned: Front, write: Callable[[Front, dict[str, str]], Answer]
 ) -> None:
     put(versioned, b"1")
     versioned("DELETE", "/bucket/key")
-    answer = versioned("PUT", "/bucket/key", b"2", headers)
-    assert (answer.code if answer.body else None) == code
+    assert write(versioned, {"if-match": "*"}).code == "NoSuchKey"
+    made = write(versioned, {"if-none-match": "*"})
+    assert made.headers[VERSION] == versioned("HEAD", "/bucket/key").headers[VERSION]
+    assert write(versioned, {"if-none-match": "*"}).code == "PreconditionFailed"
+    etag = versioned("HEAD", "/bucket/key").headers["etag"]
+    assert write(versioned, {"if-match": etag}).headers[VERSION] != made.headers[VERSION]
+
+
+def test_conditional_delete_puts_a_marker_or_nothing(versioned: Front) -> None:
+    put(versioned, b"1")
+    etag = versioned("HEAD", "/bucket/key").headers["etag"]
+    for headers in ({"if-match": '"x"'}, {"x-amz-if-match-size": "2"}):
+        answer = versioned("DELETE", "/bucket/key", headers=headers)
+        assert (answer.status, answer.code) == (412, "PreconditionFailed")
+    assert versioned("DELETE", "/bucket/key", headers={"if-match": etag}).status == 204
+    assert versioned("DELETE", "/bucket/key", headers={"if-match": etag}).code == "NoSuchKey"
+    assert len(versioned("GET", "/bucket?versions").texts("DeleteMarker")) == 1
 
 
 # --- copies ------------------------------------------------------------------------------------------------------
