@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from s3api.call import BodyPolicy, Handler, Level, Operation, Row
-from s3api.operations import acl, cors, lifecycle, locking, ownership, tagging, versioning
+from s3api.operations import acl, cors, lifecycle, locking, ownership, policy, tagging, versioning
 
 
 def bucket_row(method: str, subresource: str, handler: Handler, action: str = "") -> Row:
@@ -39,6 +39,13 @@ ROWS: Sequence[Row] = (
     # --- versions
     bucket_row("GET", "versioning", versioning.get_bucket_versioning),
     bucket_row("PUT", "versioning", versioning.put_bucket_versioning),
+    # --- policies, and who pays
+    bucket_row("GET", "policy", policy.get_bucket_policy),
+    bucket_row("PUT", "policy", policy.put_bucket_policy),
+    bucket_row("DELETE", "policy", policy.delete_bucket_policy),
+    bucket_row("GET", "policyStatus", policy.get_bucket_policy_status),
+    bucket_row("GET", "requestPayment", policy.get_bucket_request_payment),
+    bucket_row("PUT", "requestPayment", policy.put_bucket_request_payment),
     # --- ACLs and what goes with them
     bucket_row("GET", "acl", acl.get_bucket_acl),
     bucket_row("PUT", "acl", acl.put_bucket_acl),

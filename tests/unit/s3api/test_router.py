@@ -101,7 +101,7 @@ def test_named(method: str, path: str, headers: dict[str, str], operation: str) 
     [
         ("PUT", "/bucket?inventory&id=1", OperationNotImplemented),
         ("PUT", "/bucket?abac", OperationNotImplemented),
-        ("PUT", "/bucket?policy", OperationNotImplemented),
+        ("PUT", "/bucket?website", OperationNotImplemented),
         ("DELETE", "/bucket?website", OperationNotImplemented),
         ("PUT", "/bucket/key?annotation", OperationNotImplemented),
         ("PUT", "/bucket/key?renameObject", OperationNotImplemented),
