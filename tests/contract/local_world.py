@@ -14,6 +14,7 @@ from storage.index import load_whole
 from storage.layout import Layout, open_set_sync
 from storage.node import LocalNode
 from storage.options import SMALL_LIMIT_BYTES, StorageOptions
+from storage.rebuild import rebuild_index_sync
 from storage.records import Refs, decode_record, refs_of
 from storage.upload_records import decode_part, decode_upload
 from tests.contract.world import MIN_PART_BYTES, World
@@ -41,9 +42,9 @@ class LocalWorld(World):
         self.run(self._open())
 
     async def _open(self) -> None:
-        specs = open_set_sync(self._directories)
-        placement = HrwPlacement([spec.uuid for spec in specs])
-        self.node = LocalNode(specs, placement, self.clock, self._options)
+        self._specs = open_set_sync(self._directories)
+        placement = HrwPlacement([spec.uuid for spec in self._specs])
+        self.node = LocalNode(self._specs, placement, self.clock, self._options)
         await self.node.open()
         self.store = self.node
 
@@ -52,6 +53,14 @@ class LocalWorld(World):
 
     async def restart(self) -> None:
         await self.node.close()
+        await self._open()
+
+    async def rebuild(self) -> None:
+        await self.node.close()
+        for path in (index for each in self._directories for index in each.glob("index.db*")):
+            path.unlink()
+        report = rebuild_index_sync(self._specs)
+        assert not report.findings
         await self._open()
 
     async def settle(self, within_s: float = 10.0) -> None:

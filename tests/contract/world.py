@@ -101,6 +101,9 @@ class World:
     async def restart(self) -> None:
         """Close the store and open what is left of it. A store in memory stays as it is."""
 
+    async def rebuild(self) -> None:
+        """Lose what can be made anew from the stored bytes, and make it. A store in memory stays as it is."""
+
     async def settle(self, within_s: float = 10.0) -> None:
         """Wait for what the store does after it has answered, but only so long."""
 
