@@ -10,20 +10,23 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from backends.memory_keys import MemoryKeyService
 from backends.memory_listing import page_of_uploads
 from backends.memory_objects import (
     MemoryObjects,
     StoredPart,
     Uploading,
     checksum_of,
+    etag_of,
     read_whole,
 )
-from core.checksums import digest_sync, upload_checksum_type
+from core.checksums import upload_checksum_type
 from core.completion import CompletionRequest, complete, names_same_parts, upload_id_of
 from core.conditions import check_copy_source
+from core.encryption import CustomerKey, EncryptionRequest
 from core.errors import NoSuchUpload
 from core.names import ObjectKey, UploadId
-from core.protocols import BodyStream, Clock
+from core.protocols import BodyStream, Clock, KeyService
 from core.ranges import resolve_source_range
 from core.types import (
     MIN_PART_BYTES,
@@ -49,11 +52,17 @@ from core.types import (
 class MemoryStore(MemoryObjects):
     """An ObjectService without disks. `min_part_bytes` is S3's rule; tests may lower it."""
 
-    def __init__(self, clock: Clock, *, min_part_bytes: int = MIN_PART_BYTES) -> None:
-        super().__init__(clock)
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        min_part_bytes: int = MIN_PART_BYTES,
+        keys: KeyService | None = None,
+    ) -> None:
+        super().__init__(clock, keys or MemoryKeyService())
         self._min_part_bytes = min_part_bytes
 
-    async def create_upload(
+    async def create_upload(  # noqa: PLR0913  # the protocol's signature
         self,
         bucket: Bucket,
         key: ObjectKey,
@@ -62,6 +71,7 @@ class MemoryStore(MemoryObjects):
         initiator: User,
         checksum_algorithm: ChecksumAlgorithm | None = None,
         checksum_type: ChecksumType | None = None,
+        encryption: EncryptionRequest | None = None,
     ) -> Upload:
         created_ns = self._clock.now_ns()
         upload = Upload(
@@ -72,6 +82,7 @@ class MemoryStore(MemoryObjects):
             initiator,
             checksum_algorithm,
             upload_checksum_type(checksum_algorithm, checksum_type),
+            await self._encrypt(bucket, key, encryption),
         )
         self._contents(bucket).uploads[upload.upload_id] = Uploading(upload)
         return upload
@@ -86,8 +97,12 @@ class MemoryStore(MemoryObjects):
         upload_id: UploadId,
         part_number: int,
         body: BodyStream,
+        *,
+        customer_key: CustomerKey | None = None,
     ) -> UploadedPart:
-        algorithm = self._uploading(bucket, key, upload_id).upload.checksum_algorithm
+        upload = self._uploading(bucket, key, upload_id).upload
+        await self._open(bucket, upload, customer_key)
+        algorithm = upload.checksum_algorithm
         data = await read_whole(body)
         uploading = self._uploading(bucket, key, upload_id)
         return self._keep_part(uploading, part_number, data, algorithm or body.wanted_checksum)
@@ -104,9 +119,13 @@ class MemoryStore(MemoryObjects):
         source_version_id: str | None = None,
         source_range: ByteRange | None = None,
         source_conditions: Conditions = NO_CONDITIONS,
+        customer_key: CustomerKey | None = None,
+        source_customer_key: CustomerKey | None = None,
     ) -> UploadedPart:
         uploading = self._uploading(bucket, key, upload_id)
+        await self._open(bucket, uploading.upload, customer_key)
         source = self._stored(source_bucket, source_key, source_version_id)
+        await self._open(source_bucket, source.info, source_customer_key)
         check_copy_source(source.info, source_conditions)
         first, length = resolve_source_range(source.info, source_range)
         data = source.data[first : first + length]
@@ -161,6 +180,7 @@ class MemoryStore(MemoryObjects):
             uploading.upload.attributes,
             whole.checksum,
             parts=whole.parts,
+            encryption=uploading.upload.encryption,
         )
         data = b"".join(uploading.parts[part.part_number].data for part in whole.parts)
         made = self._publish(bucket, info, data, conditions)
@@ -185,8 +205,14 @@ class MemoryStore(MemoryObjects):
         data: bytes,
         algorithm: ChecksumAlgorithm | None,
     ) -> UploadedPart:
-        etag = digest_sync("md5", data).hex()
-        now_ns = self._clock.now_ns()
-        part = UploadedPart(part_number, len(data), etag, now_ns, checksum_of(data, algorithm))
+        encryption = uploading.upload.encryption
+        part = UploadedPart(
+            part_number,
+            len(data),
+            etag_of(data, encryption),
+            self._clock.now_ns(),
+            checksum_of(data, algorithm),
+            encryption,
+        )
         uploading.parts[part_number] = StoredPart(part, data)
         return part

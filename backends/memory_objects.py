@@ -9,6 +9,7 @@ from backends.memory_listing import page_of_objects, page_of_versions
 from backends.memory_versions import Change, Stored, Versions
 from core.checksums import digest_sync
 from core.conditions import check_copy_source, check_read
+from core.encryption import CustomerKey, EncryptionMode, EncryptionRequest, ObjectEncryption
 from core.errors import (
     BucketExists,
     BucketNotEmpty,
@@ -20,8 +21,9 @@ from core.errors import (
     StoreError,
 )
 from core.names import BucketRef, ObjectKey, UploadId, UserId
-from core.protocols import BodyStream, Clock, FileSlice
+from core.protocols import BodyStream, Clock, FileSlice, KeyService
 from core.ranges import resolve_range
+from core.sealing import check_customer_key, new_encryption, open_encryption
 from core.types import (
     MAX_PUT_BYTES,
     NO_CONDITIONS,
@@ -94,8 +96,9 @@ class MemoryReader:
 class MemoryObjects:
     """The part of ObjectService that knows no uploads."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, keys: KeyService) -> None:
         self._clock = clock
+        self._keys = keys
         self.known_users: Sequence[User] = ()
         self._buckets: dict[BucketRef, Contents] = {}
         self._last_bucket_id = 0
@@ -181,10 +184,12 @@ class MemoryObjects:
         version_id: str | None = None,
         byte_range: ByteRange | None = None,
         conditions: Conditions = NO_CONDITIONS,
+        customer_key: CustomerKey | None = None,
     ) -> MemoryReader:
         stored = self._stored(bucket, key, version_id)
         check_read(stored.info, conditions)
         first, length = resolve_range(stored.info, byte_range)
+        await self._open(bucket, stored.info, customer_key)
         return MemoryReader(stored.info, stored.data[first : first + length], first)
 
     async def put(
@@ -195,9 +200,12 @@ class MemoryObjects:
         *,
         attributes: ObjectAttributes,
         conditions: Conditions = NO_CONDITIONS,
+        encryption: EncryptionRequest | None = None,
     ) -> ObjectInfo:
+        kept = await self._encrypt(bucket, key, encryption)
         data = await read_whole(body)
         info = self._new_info(key, data, attributes, body.wanted_checksum)
+        info = replace(info, etag=etag_of(data, kept), encryption=kept)
         return self._publish(bucket, info, data, conditions).info
 
     async def delete(
@@ -249,9 +257,16 @@ class MemoryObjects:
         attributes: ObjectAttributes | None = None,
         owner_id: UserId | None = None,
         checksum_algorithm: ChecksumAlgorithm | None = None,
+        encryption: EncryptionRequest | None = None,
+        source_customer_key: CustomerKey | None = None,
     ) -> ObjectInfo:
         source = self._stored(source_bucket, source_key, source_version_id)
         check_copy_source(source.info, source_conditions)
+        await self._open(source_bucket, source.info, source_customer_key)
+        encrypted = await self._encrypt(bucket, key, encryption)
+        is_same = source_bucket.bucket_id == bucket.bucket_id and source_key == key
+        if encrypted is None and is_same:
+            encrypted = source.info.encryption
         if source.info.size_bytes > MAX_PUT_BYTES:
             raise EntityTooLarge(size_bytes=source.info.size_bytes, max_bytes=MAX_PUT_BYTES)
         kept = source.info.attributes
@@ -268,6 +283,7 @@ class MemoryObjects:
         if checksum_algorithm is None and source.info.checksum is not None:
             checksum_algorithm = source.info.checksum.algorithm
         info = self._new_info(key, source.data, attributes, checksum_algorithm)
+        info = replace(info, etag=etag_of(source.data, encrypted), encryption=encrypted)
         return self._publish(bucket, info, source.data, conditions).info
 
     async def update_object(
@@ -302,6 +318,23 @@ class MemoryObjects:
     def _stored(self, bucket: Bucket, key: ObjectKey, version_id: str | None) -> Stored:
         return self._contents(bucket).versions.read(key, version_id)
 
+    async def _encrypt(
+        self, bucket: Bucket, key: ObjectKey, request: EncryptionRequest | None
+    ) -> ObjectEncryption | None:
+        """What is kept of an encryption. Memory is no disk: the bytes stay as they are."""
+        if request is None:
+            return None
+        kept, _ = await new_encryption(self._keys, bucket, key, request)
+        return kept
+
+    async def _open(
+        self, bucket: Bucket, info: ObjectInfo | Upload, customer_key: CustomerKey | None
+    ) -> None:
+        """Raises what a wrong or missing key makes of a read or of a part."""
+        check_customer_key(bucket, info.key, info.encryption, customer_key)
+        if info.encryption is not None:
+            await open_encryption(self._keys, bucket, info.key, info.encryption, customer_key)
+
     def _new_info(
         self,
         key: ObjectKey,
@@ -322,6 +355,14 @@ class MemoryObjects:
         self, bucket: Bucket, info: ObjectInfo, data: bytes, conditions: Conditions
     ) -> Stored:
         return self._contents(bucket).versions.publish(bucket.props, info, data, conditions)
+
+
+def etag_of(data: bytes, encryption: ObjectEncryption | None) -> str:
+    """The MD5, but for SSE-C and SSE-KMS something else that only depends on it."""
+    md5 = digest_sync("md5", data)
+    if encryption is None or encryption.mode is EncryptionMode.S3:
+        return md5.hex()
+    return digest_sync("md5", md5 + encryption.wrapped_key).hex()
 
 
 def checksum_of(data: bytes, algorithm: ChecksumAlgorithm | None) -> Checksum | None:

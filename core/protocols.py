@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
-from core.encryption import DataKey
+from core.encryption import CustomerKey, DataKey, EncryptionRequest
 from core.names import AccessKey, BucketRef, ObjectKey, UploadId, UserId
 from core.types import (
     NO_CONDITIONS,
@@ -144,8 +144,13 @@ class ObjectStore(Protocol):
         version_id: str | None = None,
         byte_range: ByteRange | None = None,
         conditions: Conditions = NO_CONDITIONS,
+        customer_key: CustomerKey | None = None,
     ) -> ObjectReader:
-        """Open an object. Raises as `head`, and InvalidRange, InvalidPartNumber."""
+        """Open an object. An encrypted one is decrypted on the way; one that is encrypted with a customer's key takes
+        that key, and others none. (`head` asks for no key; see core.sealing.check_customer_key.)
+
+        Raises as `head`, and InvalidRange, InvalidPartNumber, CustomerKeyRequired, CustomerKeyMismatch,
+        CustomerKeyNotApplicable, NoSuchEncryptionKey, EncryptionKeyDisabled."""
 
     async def put(
         self,
@@ -155,12 +160,16 @@ class ObjectStore(Protocol):
         *,
         attributes: ObjectAttributes,
         conditions: Conditions = NO_CONDITIONS,
+        encryption: EncryptionRequest | None = None,
     ) -> ObjectInfo:
         """Store an object whole: as a new version where `bucket.props.versioning` is ENABLED, else in place of the
         null version. A version without retention of its own gets the bucket's default.
 
-        Raises DigestMismatch, EntityTooLarge, IncompleteBody, PreconditionFailed,
-        NoSuchKey (if_match on an absent key), OutOfSpace, and whatever the body's iteration raises."""
+        With `encryption`, only encrypted bytes reach a disk; digests and sizes are still of the plaintext, but the
+        ETags of SSE-C and SSE-KMS are not its MD5. The bucket's default encryption is for the caller to ask for.
+
+        Raises NoSuchEncryptionKey, EncryptionKeyDisabled, DigestMismatch, EntityTooLarge, IncompleteBody,
+        PreconditionFailed, NoSuchKey (if_match on an absent key), OutOfSpace, and what the body's iteration raises."""
 
     async def delete(
         self,
@@ -195,9 +204,12 @@ class ObjectStore(Protocol):
         attributes: ObjectAttributes | None = None,
         owner_id: UserId | None = None,
         checksum_algorithm: ChecksumAlgorithm | None = None,
+        encryption: EncryptionRequest | None = None,
+        source_customer_key: CustomerKey | None = None,
     ) -> ObjectInfo:
         """Copy without bytes passing through the caller. `attributes` None keeps the source's (with `owner_id` and
-        default ACL). Onto itself it replaces the attributes. Raises as get and put; source over 5 GiB:
+        default ACL). Onto itself it replaces the attributes. The copy is encrypted as `encryption` asks, whatever its
+        source is; but onto itself, None keeps the encryption. Raises as get and put; source over 5 GiB:
         EntityTooLarge."""
 
     async def update_object(
@@ -239,7 +251,9 @@ class ObjectStore(Protocol):
         initiator: User,
         checksum_algorithm: ChecksumAlgorithm | None = None,
         checksum_type: ChecksumType | None = None,
-    ) -> Upload: ...
+        encryption: EncryptionRequest | None = None,
+    ) -> Upload:
+        """All parts will be encrypted as `encryption` asks. Raises NoSuchEncryptionKey, EncryptionKeyDisabled."""
 
     async def get_upload(self, bucket: Bucket, key: ObjectKey, upload_id: UploadId) -> Upload:
         """Raises NoSuchUpload."""
@@ -251,6 +265,8 @@ class ObjectStore(Protocol):
         upload_id: UploadId,
         part_number: int,
         body: BodyStream,
+        *,
+        customer_key: CustomerKey | None = None,
     ) -> UploadedPart:
         """Store a part, replacing one of the same number. Raises NoSuchUpload and as put."""
 
@@ -266,6 +282,8 @@ class ObjectStore(Protocol):
         source_version_id: str | None = None,
         source_range: ByteRange | None = None,
         source_conditions: Conditions = NO_CONDITIONS,
+        customer_key: CustomerKey | None = None,
+        source_customer_key: CustomerKey | None = None,
     ) -> UploadedPart:
         """A part from an object's bytes. A bounded range past the source's end raises InvalidRange."""
 

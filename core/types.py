@@ -12,9 +12,11 @@ from enum import StrEnum
 
 from core.configs.access import ObjectOwnership, PublicAccessBlock
 from core.configs.cors import CorsRule
+from core.configs.encryption import DefaultEncryption
 from core.configs.lifecycle import Lifecycle
 from core.configs.notification import NotificationRule
 from core.configs.versioning import ObjectLock, Retention, Versioning
+from core.encryption import ObjectEncryption
 from core.light import light
 from core.names import AccessKey, BucketRef, ObjectKey, UploadId, UserId
 from core.origin import Origin
@@ -150,6 +152,7 @@ class BucketProps:
     lifecycle: Lifecycle | None = None
     cors: tuple[CorsRule, ...] = ()
     notification_rules: tuple[NotificationRule, ...] = ()
+    encryption: DefaultEncryption | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +286,7 @@ class ObjectInfo:
     version_id: str = NULL_VERSION
     parts: Sequence[ObjectPart] = ()
     is_delete_marker: bool = False
+    encryption: ObjectEncryption | None = None
 
 
 @light
@@ -451,17 +455,19 @@ class Upload:
     initiator: User
     checksum_algorithm: ChecksumAlgorithm | None = None
     checksum_type: ChecksumType | None = None
+    encryption: ObjectEncryption | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UploadedPart:
-    """A part that an upload holds now."""
+    """A part that an upload holds now. `encryption` is its upload's, told to who just wrote the part."""
 
     part_number: int
     size_bytes: int
     etag: str
     modified_ns: int
     checksum: Checksum | None = None
+    encryption: ObjectEncryption | None = None
 
 
 @dataclass(frozen=True, slots=True)

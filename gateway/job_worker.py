@@ -14,6 +14,7 @@ from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.event_destinations import open_destinations
 from gateway.job_kinds import job_kinds, owner_name
+from gateway.keys import open_key_service
 from gateway.node import open_node
 from gateway.startup import open_control
 from jobs.bucket_repair import BucketRepairJob
@@ -43,13 +44,14 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
     loop.add_reader(parent_alive_fd, stop.set)
     with (
         closing(open_control(config)) as control,
+        closing(open_key_service(config, control)) as keys,
         closing(
             ControlReplicas(control.database, lambda: _other_disks(config, control.home))
         ) as copies,
     ):
         # Found once, right after the control store: a set that has vanished meanwhile must not be taken for a new one.
         clock = SystemClock()
-        node = await open_node(config, clock)
+        node = await open_node(config, clock, keys)
         specs = [mountpath.spec for mountpath in node.mountpaths.all]
         jobs: list[Job] = [
             BucketRepairJob(_REPAIR_INTERVAL_S, control, node, clock, started_ns),

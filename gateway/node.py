@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster.placement import HrwPlacement
-from core.protocols import Clock
+from core.protocols import Clock, KeyService
 from gateway.config import Config
 from storage import crashpoints
 from storage.layout import open_set_sync
@@ -11,7 +11,7 @@ from storage.node import LocalNode
 from storage.options import StorageOptions
 
 
-async def open_node(config: Config, clock: Clock) -> LocalNode:
+async def open_node(config: Config, clock: Clock, keys: KeyService | None = None) -> LocalNode:
     """Open the store's mountpaths for this process. Close the node in the same event loop."""
     specs = open_set_sync(config.data)
     settings = config.storage
@@ -26,6 +26,7 @@ async def open_node(config: Config, clock: Clock) -> LocalNode:
     if config.debug.crash_at:
         point, _, skip = config.debug.crash_at.partition("@")
         crashpoints.arm(point, skip=int(skip or 0))
-    node = LocalNode(specs, HrwPlacement([spec.uuid for spec in specs]), clock, options)
+    placement = HrwPlacement([spec.uuid for spec in specs])
+    node = LocalNode(specs, placement, clock, options, keys)
     await node.open()
     return node

@@ -21,6 +21,7 @@ from gateway.allocator import tune_malloc
 from gateway.app import build_app
 from gateway.clock import SystemClock
 from gateway.config import Config
+from gateway.keys import open_key_service
 from gateway.node import open_node
 from gateway.protocol import Limits, limited
 from gateway.service import SingleNodeService
@@ -53,7 +54,8 @@ def run_worker(
 async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: int) -> None:
     clock = SystemClock()
     control = open_control(config)
-    node = await open_node(config, clock)
+    keys = open_key_service(config, control)
+    node = await open_node(config, clock, keys)
     access_log = AccessLog(sys.stderr.buffer) if config.log.access else None
     try:
         settings = _s3_settings(config)
@@ -72,6 +74,7 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
         if access_log is not None:
             access_log.close()
         await node.close()
+        keys.close()
         control.close()
 
 

@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from s3api.call import BodyPolicy, Handler, Level, Operation, Row
-from s3api.operations import acl, cors, lifecycle, locking, ownership, policy, tagging, versioning
+from s3api.operations import (
+    acl,
+    cors,
+    encryption,
+    lifecycle,
+    locking,
+    ownership,
+    policy,
+    tagging,
+    versioning,
+)
 
 
 def bucket_row(method: str, subresource: str, handler: Handler, action: str = "") -> Row:
@@ -81,6 +91,16 @@ ROWS: Sequence[Row] = (
     bucket_row("GET", "cors", cors.get_bucket_cors, "s3:GetBucketCORS"),
     bucket_row("PUT", "cors", cors.put_bucket_cors, "s3:PutBucketCORS"),
     bucket_row("DELETE", "cors", cors.delete_bucket_cors, "s3:PutBucketCORS"),
+    # --- default encryption; S3 has one permission for putting and deleting
+    bucket_row(
+        "GET", "encryption", encryption.get_bucket_encryption, "s3:GetEncryptionConfiguration"
+    ),
+    bucket_row(
+        "PUT", "encryption", encryption.put_bucket_encryption, "s3:PutEncryptionConfiguration"
+    ),
+    bucket_row(
+        "DELETE", "encryption", encryption.delete_bucket_encryption, "s3:PutEncryptionConfiguration"
+    ),
     # --- lifecycle; S3 has one permission for putting and deleting
     bucket_row(
         "GET",

@@ -64,23 +64,7 @@ SYSTEM_METADATA = (
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 
 _META = "x-amz-meta-"
-_SSE = "x-amz-server-side-encryption"
-_REFUSED = frozenset(
-    {
-        _SSE,
-        f"{_SSE}-aws-kms-key-id",
-        f"{_SSE}-bucket-key-enabled",
-        f"{_SSE}-context",
-        f"{_SSE}-customer-algorithm",
-        f"{_SSE}-customer-key",
-        f"{_SSE}-customer-key-md5",
-        "x-amz-copy-source-server-side-encryption-customer-algorithm",
-        "x-amz-copy-source-server-side-encryption-customer-key",
-        "x-amz-copy-source-server-side-encryption-customer-key-md5",
-        "x-amz-write-offset-bytes",
-    }
-)
-
+_WRITE_OFFSET = "x-amz-write-offset-bytes"
 _TAGS_AND_LOCK = LOCK_HEADERS | {TAGGING}
 _READ_CONDITIONS = frozenset(
     {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since"}
@@ -95,11 +79,8 @@ _CHECKSUM_HEADERS = {f"x-amz-checksum-{kind.lower()}": kind for kind in Checksum
 
 def refuse_unserved(fields: Fields) -> None:
     """Raises NotImplementedByWeir for a header whose promise would silently be broken."""
-    if _REFUSED.isdisjoint(fields):
-        return
-    for name in sorted(_REFUSED.intersection(fields)):
-        if fields[name].strip().lower() not in ("", "false"):
-            raise NotImplementedByWeir(header=name)
+    if fields.get(_WRITE_OFFSET, "").strip():
+        raise NotImplementedByWeir(header=_WRITE_OFFSET)
 
 
 # --- conditions --------------------------------------------------------------------------------------------------

@@ -91,6 +91,23 @@ class NoSuchCors(S3Error):
     elements: ClassVar = {"bucket": "BucketName"}
 
 
+class NoDefaultEncryption(S3Error):
+    """Fields: bucket."""
+
+    code = "ServerSideEncryptionConfigurationNotFoundError"
+    status = 404
+    message = "The server side encryption configuration was not found"
+    elements: ClassVar = {"bucket": "BucketName"}
+
+
+class InvalidEncryptionAlgorithm(S3Error):
+    """Fields: name (of the header), value."""
+
+    code = "InvalidEncryptionAlgorithmError"
+    message = "The encryption request you specified is not valid. Supported value: AES256."
+    elements: ClassVar = {"name": "ArgumentName", "value": "ArgumentValue"}
+
+
 class InvalidRequest(S3Error):
     """A request that contradicts itself or S3's rules. Fields: reason (a sentence for the user)."""
 

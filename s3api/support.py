@@ -23,12 +23,13 @@ NOTES = {
     "PutBucketPolicy": "the whole grammar; principals and actions are checked for form, not for existence",
     "GetBucketPolicyStatus": "false without a policy (S3: an error); true for a public ACL too",
     "PutBucketRequestPayment": "the header is demanded and answered; nothing is billed",
+    "PutBucketEncryption": "`AES256` and `aws:kms`; SSE-C can be blocked; `aws:kms:dsse` is refused",
     "DeleteBucket": "uploads in progress go with the bucket",
     "PutBucketVersioning": "MFA delete is refused",
     "ListObjectVersions": "`encoding-type=url`, any delimiter",
     "PutObject": (
         "conditional writes, all checksums, `aws-chunked`, ACLs, storage class, tags, retention "
-        "and legal hold; encryption headers are refused"
+        "and legal hold; SSE-C, SSE-S3 and SSE-KMS (`aws:kms:dsse` is refused)"
     ),
     "GetObject": (
         "ranges, `partNumber`, all conditions, `If-Range`, `response-*`, checksum mode, versions"
@@ -41,7 +42,7 @@ NOTES = {
     "DeleteObjects": "up to 1,000 keys or versions, each with its own conditions",
     "CopyObject": (
         "of any version; metadata and tagging directives, conditions on source and target, a new "
-        "checksum, ACL, storage class or lock; up to 5 GiB"
+        "checksum, ACL, storage class, lock or encryption; up to 5 GiB"
     ),
     "PutBucketTagging": "up to 50 tags",
     "PutObjectTagging": "up to 10 tags",
@@ -68,8 +69,7 @@ _HEAD = """\
 <!-- Generated from the operation table: python -m s3api.support > docs/s3-support.md -->
 
 weir serves {served} operations of Amazon S3. Those it does not serve answer `501 NotImplemented`; none is mistaken for
-another. A header that asks for something not served (server-side encryption) is refused in the same way, never silently
-dropped.
+another. A header that asks for something not served is refused in the same way, never silently dropped.
 
 Where weir differs from Amazon S3 on purpose:
 
@@ -80,6 +80,9 @@ Where weir differs from Amazon S3 on purpose:
 - A bucket created without a LocationConstraint is made in the configured region, whichever that is.
 - A new bucket has no ownership controls, and its ACLs count, as those of S3 before 2023: older clients and scripts rely
   on them. `BucketOwnerEnforced` turns them off.
+- A new bucket has no default encryption, unless the setting `encryption.new_buckets` says so (S3: `AES256`). SSE-KMS
+  without a key id needs a key with the alias `aws/s3`. A wrong SSE-C key is `400 InvalidRequest` (S3: `403`), and a
+  completion needs the key of its upload, as the public s3-tests suite has them.
 - `aws-exec-read` grants no more than `private`: there is no EC2 here that would read.
 - A `partNumber` that an object does not have is `400 InvalidPart` (S3: `416 InvalidPartNumber`), and a checksum header
   that is no checksum is `BadDigest` (S3: `InvalidRequest`), as the public s3-tests suite has them. So are too many tags

@@ -10,7 +10,8 @@ import xxhash
 
 from core.conditions import check_copy_source, check_write
 from core.configs.versioning import Versioning
-from core.errors import EntityTooLarge, NoSuchKey, WriteConflict
+from core.encryption import CustomerKey, EncryptionMode, EncryptionRequest
+from core.errors import EntityTooLarge, NoSuchKey, PreconditionFailed, WriteConflict
 from core.names import ObjectKey, UserId
 from core.types import (
     MAX_PUT_BYTES,
@@ -37,6 +38,7 @@ from storage.objects import Objects
 from storage.publish import Publisher, is_durable
 from storage.reader import FileReader, MemoryReader
 from storage.records import StoredObject
+from storage.sealed import Seal, Seals
 from storage.versions import Publication, replace_object
 
 _MAX_ATTEMPTS = 10
@@ -71,6 +73,8 @@ class CopyRequest:
     attributes: ObjectAttributes | None = None
     owner_id: UserId | None = None
     checksum_algorithm: ChecksumAlgorithm | None = None
+    encryption: EncryptionRequest | None = None
+    source_customer_key: CustomerKey | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,9 +98,15 @@ class Copier:
     """Copies between and within the mountpaths of a node."""
 
     def __init__(
-        self, mountpaths: Mountpaths, objects: Objects, intake: Intake, publisher: Publisher
+        self,
+        mountpaths: Mountpaths,
+        objects: Objects,
+        intake: Intake,
+        publisher: Publisher,
+        seals: Seals,
     ) -> None:
         self._mountpaths = mountpaths
+        self._seals = seals
         self._objects = objects
         self._intake = intake
         self._publisher = publisher
@@ -119,9 +129,11 @@ class Copier:
         for _ in range(_MAX_ATTEMPTS):
             reader, stored = await self._open_source(source, request)
             try:
-                if await self._is_in_place(source, target, stored, request):
+                if not _is_same_key(source, target):
+                    return await self._copy_bytes(target, reader, stored, request)
+                if await self._is_in_place(target, stored, request):
                     return await self._replace_attributes(target, reader, stored, request)
-                return await self._copy_bytes(target, reader, stored, request)
+                return await self._copy_onto_itself(target, reader, stored, request)
             except _SourceReplaced:
                 continue
             finally:
@@ -137,7 +149,9 @@ class Copier:
                 raise EntityTooLarge(size_bytes=info.size_bytes, max_bytes=MAX_PUT_BYTES)
             return 0, info.size_bytes
 
-        return await self._objects.open_stored(*source, request.source_version_id, choose)
+        return await self._objects.open_stored(
+            *source, request.source_version_id, choose, request.source_customer_key
+        )
 
     def _new_info(
         self, key: ObjectKey, old: ObjectInfo, plan: _Plan, request: CopyRequest
@@ -158,16 +172,15 @@ class Copier:
         return ObjectInfo(key, old.size_bytes, old.etag, now_ns, attributes, plan.kept)
 
     async def _is_in_place(
-        self,
-        source: tuple[Bucket, ObjectKey],
-        target: tuple[Bucket, ObjectKey],
-        stored: StoredObject,
-        request: CopyRequest,
+        self, target: tuple[Bucket, ObjectKey], stored: StoredObject, request: CopyRequest
     ) -> bool:
         """Whether the copy replaces its own source, so that the bytes can stay where they are. A copy that makes a
         version of its own gets bytes of its own: no blob is two versions'."""
         bucket, key = target
-        if source[0].bucket_id != bucket.bucket_id or source[1] != key:
+        if request.encryption is not None:
+            return False
+        if stored.info.encryption is not None and _plan(stored.info, request).needs_bytes:
+            # The parts' numbers, by which their bytes open, would be lost with the parts.
             return False
         if bucket.props.versioning is Versioning.ENABLED or stored.info.version_id != NULL_VERSION:
             return False
@@ -192,13 +205,22 @@ class Copier:
         mountpath = self._mountpaths.owner(bucket, key)
         plan = _plan(stored.info, request)
         info = self._new_info(key, stored.info, plan, request)
+        seal: Seal | None = None
+        if request.encryption is not None:
+            seal = await self._seals.new(bucket, key, request.encryption)
         if isinstance(reader, FileReader):
-            if len(stored.segments) == 1 and not plan.needs_bytes:
+            is_plain = seal is None and stored.info.encryption is None
+            if is_plain and len(stored.segments) == 1 and not plan.needs_bytes:
                 return await self._clone(mountpath, bucket, info, (reader, stored), request)
             reader.verify()
-        received = await self._intake.receive(mountpath, ReaderBody(reader), plan.computed)
+        received = await self._intake.receive(
+            mountpath, ReaderBody(reader), plan.computed, None if seal is None else seal.sealer()
+        )
         info = dataclasses.replace(
-            info, etag=received.etag, checksum=plan.kept or received.checksum
+            info,
+            etag=received.etag if seal is None else seal.etag(received),
+            checksum=plan.kept or received.checksum,
+            encryption=None if seal is None else seal.encryption,
         )
         if received.blob is not None:
             made = (info, received.blob, received.data_checksum)
@@ -234,6 +256,31 @@ class Copier:
 
     # --- onto itself ---
 
+    async def _copy_onto_itself(
+        self,
+        target: tuple[Bucket, ObjectKey],
+        reader: MemoryReader | FileReader,
+        stored: StoredObject,
+        request: CopyRequest,
+    ) -> ObjectInfo:
+        """With bytes of its own: as a version, or to be encrypted anew. What is asked for nothing stays encrypted."""
+        asked = request
+        if request.encryption is None:
+            asked = dataclasses.replace(request, encryption=_as_before(stored.info, request))
+        is_version = target[0].props.versioning is Versioning.ENABLED
+        if is_version or request.source_version_id is not None or request.conditions.if_match:
+            return await self._copy_bytes(target, reader, stored, asked)
+        # What is written to the key meanwhile is newer than what this would put there.
+        unchanged = dataclasses.replace(request.conditions, if_match=(stored.info.etag,))
+        try:
+            return await self._copy_bytes(
+                target, reader, stored, dataclasses.replace(asked, conditions=unchanged)
+            )
+        except (PreconditionFailed, NoSuchKey) as error:
+            if request.conditions.if_none_match:
+                raise
+            raise _SourceReplaced from error
+
     async def _replace_attributes(
         self,
         target: tuple[Bucket, ObjectKey],
@@ -246,7 +293,8 @@ class Copier:
         info = self._new_info(key, stored.info, plan, request)
         if plan.needs_bytes:
             info = await self._digested(info, reader, plan)
-        if reader.data is not None:
+        info = dataclasses.replace(info, encryption=stored.info.encryption)
+        if reader.data is not None and info.encryption is None:
             checksum = xxhash.xxh3_64_intdigest(reader.data)
             publication = Publication(info, reader.data, checksum)
         else:
@@ -276,6 +324,24 @@ class Copier:
         digests = await self._intake.digest(ReaderBody(reader), plan.computed)
         checksum = plan.kept or kept_checksum(digests, plan.computed)
         return dataclasses.replace(info, etag=digests[MD5].hex(), checksum=checksum)
+
+
+def _is_same_key(source: tuple[Bucket, ObjectKey], target: tuple[Bucket, ObjectKey]) -> bool:
+    return source[0].bucket_id == target[0].bucket_id and source[1] == target[1]
+
+
+def _as_before(info: ObjectInfo, request: CopyRequest) -> EncryptionRequest | None:
+    """The encryption that an object has, as a request for it."""
+    kept = info.encryption
+    if kept is None:
+        return None
+    return EncryptionRequest(
+        kept.mode,
+        kept.kms_key_id if kept.mode is EncryptionMode.KMS else "",
+        kept.context,
+        kept.uses_bucket_key,
+        request.source_customer_key,
+    )
 
 
 def _plan(source: ObjectInfo, request: CopyRequest) -> _Plan:

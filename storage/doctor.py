@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import xxhash
 
+from core.cipher import DoesNotOpen, opened_size
 from core.errors import Corrupt, StoreError
 from core.names import ObjectKey
 from storage.blobs import read_trailer_sync
@@ -240,7 +241,12 @@ class _Check:
             problem = self._problem_of_segment(segment, stored.info.key, verifies_bytes)
             if problem:
                 return problem
-        total = sum(segment.size_bytes for segment in whole.segments)
+        sizes = [segment.size_bytes for segment in whole.segments]
+        measure = int if stored.info.encryption is None else opened_size
+        try:
+            total = sum(map(measure, sizes))
+        except DoesNotOpen:
+            return "size of sealed bytes"
         return "" if total == stored.info.size_bytes else f"{total} bytes stored"
 
     def _problem_of_segment(self, segment: Segment, key: ObjectKey, verifies_bytes: bool) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import xxhash
 
+from core.cipher import Sealer
 from core.errors import EntityTooLarge, IncompleteBody
 from core.protocols import BodyStream
 from core.types import MAX_PUT_BYTES, Checksum, ChecksumAlgorithm
@@ -35,12 +36,15 @@ _BLOCKS_EACH = 3
 _MAX_BLOCK_BYTES = 1024**2
 _MIN_BLOCK_BYTES = 64 * 1024
 _READ_BYTES = 256 * 1024
+# Says that a body ends, to what seals it.
+_END: Block = (b"",)
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
     """A body that is here whole and as its sender claims. Either `data` or `blob` is set; the blob is the taker's to
-    finish or abandon."""
+    finish or abandon. Size and digests are of what came; `data`, `data_checksum` and `blob` of its sealed form, if it
+    is to be encrypted."""
 
     size_bytes: int
     digests: Mapping[str, bytes]
@@ -62,9 +66,13 @@ class Intake:
         self._active = 0
 
     async def receive(
-        self, mountpath: Mountpath, body: BodyStream, wanted: ChecksumAlgorithm | None
+        self,
+        mountpath: Mountpath,
+        body: BodyStream,
+        wanted: ChecksumAlgorithm | None,
+        sealer: Sealer | None = None,
     ) -> Received:
-        """Take a body in. `wanted` is the checksum to compute and keep.
+        """Take a body in. `wanted` is the checksum to compute and keep; `sealer` encrypts what is kept.
 
         Raises EntityTooLarge, IncompleteBody, DigestMismatch, OutOfSpace, what the body raises; then nothing is left.
         """
@@ -83,10 +91,10 @@ class Intake:
                 break
         else:
             mountpath.opened().capacity.took(size_bytes + ROW_COST_BYTES)
-            return _receive_small(body, chunks, size_bytes, wanted)
+            return _receive_small(body, chunks, size_bytes, wanted, sealer)
         self._active += 1
         try:
-            large = _LargeBody(mountpath, wanted_algorithms(body, wanted))
+            large = _LargeBody(mountpath, wanted_algorithms(body, wanted), sealer)
             return await self._receive_large(body, iterator, large, (chunks, size_bytes), wanted)
         finally:
             self._active -= 1
@@ -131,6 +139,7 @@ class Intake:
             await large.push(block, block_size)
             digests = await large.digests()
             check_claims(digests, body.expected_digests())
+            await large.end()
         except BaseException:
             large.give_up()
             raise
@@ -150,13 +159,19 @@ class Intake:
 
 
 def _receive_small(
-    body: BodyStream, chunks: list[bytes], size_bytes: int, wanted: ChecksumAlgorithm | None
+    body: BodyStream,
+    chunks: list[bytes],
+    size_bytes: int,
+    wanted: ChecksumAlgorithm | None,
+    sealer: Sealer | None,
 ) -> Received:
     _check_size(body, size_bytes)
     data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     digests = digest_all(data, wanted_algorithms(body, wanted))
     check_claims(digests, body.expected_digests())
     checksum = kept_checksum(digests, wanted)
+    if sealer is not None:
+        data = sealer.seal(data)
     return Received(size_bytes, digests, checksum, data, xxhash.xxh3_64_intdigest(data), None)
 
 
@@ -169,8 +184,9 @@ def _check_size(body: BodyStream, size_bytes: int) -> None:
 class _LargeBody:
     """A body on its way into a blob file, through lanes for the disk and the digests."""
 
-    def __init__(self, mountpath: Mountpath, algorithms: list[str]) -> None:
+    def __init__(self, mountpath: Mountpath, algorithms: list[str], sealer: Sealer | None) -> None:
         self._mountpath = mountpath
+        self._sealer = sealer
         self.blob = mountpath.opened().new_blob()
         self._digests = {algorithm: new_digest(algorithm) for algorithm in algorithms}
         self._lanes: list[Lane] = []
@@ -183,7 +199,8 @@ class _LargeBody:
         if cpu is None:
             self._lanes = [Lane(self._mountpath.executor, self._write_and_update)]
             return
-        self._lanes = [Lane(self._mountpath.executor, self.blob.write)]
+        write = self.blob.write if self._sealer is None else self._write_sealed
+        self._lanes = [Lane(self._mountpath.executor, write)]
         # MD5 is the slowest by far and has a lane to itself.
         for names in ([MD5], [name for name in self._digests if name != MD5]):
             if names:
@@ -191,8 +208,17 @@ class _LargeBody:
                 self._lanes.append(Lane(cpu, update))
 
     def _write_and_update(self, block: Block) -> None:
-        self.blob.write(block)
+        if self._sealer is None:
+            self.blob.write(block)
+        else:
+            self._write_sealed(block)
         _update(list(self._digests.values()), block)
+
+    def _write_sealed(self, block: Block) -> None:
+        assert self._sealer is not None
+        sealed = self._sealer.finish() if block is _END else self._sealer.update(block)
+        if sealed:
+            self.blob.write(sealed)
 
     async def push(self, block: Block, size_bytes: int) -> None:
         """Hand a block to every lane; waits until it is the only one waiting behind the one at work."""
@@ -208,6 +234,12 @@ class _LargeBody:
         """All of them, once every byte is digested and written."""
         await self.wait_below(0)
         return {algorithm: digest.digest() for algorithm, digest in self._digests.items()}
+
+    async def end(self) -> None:
+        """Have the rest of a sealed body written, behind all blocks. `digests` comes before."""
+        if self._sealer is not None:
+            self._lanes[0].push(_END, 1)
+            await self.wait_below(0)
 
     async def wait_below(self, limit_bytes: int) -> None:
         """Until no more than so many bytes wait for any lane."""

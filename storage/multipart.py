@@ -14,6 +14,8 @@ from typing import TypeVar
 from core.checksums import upload_checksum_type
 from core.completion import CompletionRequest, upload_id_of
 from core.conditions import check_copy_source
+from core.encryption import CustomerKey, EncryptionRequest
+from core.errors import CustomerKeyNotApplicable
 from core.names import ObjectKey, UploadId
 from core.protocols import BodyStream
 from core.ranges import resolve_source_range
@@ -44,6 +46,7 @@ from storage.objects import Objects
 from storage.publish import BlobCommit, Publisher, is_durable
 from storage.reader import FileReader
 from storage.records import FileSegment
+from storage.sealed import Seal, Seals
 from storage.upload_records import StoredPart, decode_part
 from storage.uploads import Completion, Plan, UploadName
 
@@ -56,14 +59,20 @@ class Multipart:
     """Uploads on a node's mountpaths; an upload and its parts live on the mountpath of the object they are to be."""
 
     def __init__(
-        self, mountpaths: Mountpaths, intake: Intake, publisher: Publisher, objects: Objects
+        self,
+        mountpaths: Mountpaths,
+        intake: Intake,
+        publisher: Publisher,
+        objects: Objects,
+        seals: Seals,
     ) -> None:
         self._mountpaths = mountpaths
+        self._seals = seals
         self._intake = intake
         self._publisher = publisher
         self._objects = objects
 
-    async def create_upload(
+    async def create_upload(  # noqa: PLR0913  # the protocol's signature
         self,
         bucket: Bucket,
         key: ObjectKey,
@@ -72,8 +81,10 @@ class Multipart:
         initiator: User,
         checksum_algorithm: ChecksumAlgorithm | None = None,
         checksum_type: ChecksumType | None = None,
+        encryption: EncryptionRequest | None = None,
     ) -> Upload:
         created_ns = self._mountpaths.clock.now_ns()
+        seal = None if encryption is None else await self._seals.new(bucket, key, encryption)
         upload = Upload(
             upload_id_of(created_ns, os.urandom(_ID_RANDOM_BYTES)),
             key,
@@ -82,6 +93,7 @@ class Multipart:
             initiator,
             checksum_algorithm,
             upload_checksum_type(checksum_algorithm, checksum_type),
+            None if seal is None else seal.encryption,
         )
         await self._mountpaths.owner(bucket, key).commit(
             lambda tx: uploads.add_upload(tx, bucket, upload), is_durable=is_durable(bucket)
@@ -104,12 +116,26 @@ class Multipart:
         upload_id: UploadId,
         part_number: int,
         body: BodyStream,
+        *,
+        customer_key: CustomerKey | None = None,
     ) -> UploadedPart:
         upload = await self.get_upload(bucket, key, upload_id)
+        seal = await self._seal_of(bucket, upload, customer_key)
         mountpath = self._mountpaths.owner(bucket, key)
         wanted = upload.checksum_algorithm or body.wanted_checksum
-        received = await self._intake.receive(mountpath, body, wanted)
-        return await self._keep_part(UploadName(bucket, key, upload_id), part_number, received)
+        sealer = None if seal is None else seal.sealer(part_number)
+        received = await self._intake.receive(mountpath, body, wanted, sealer)
+        name = UploadName(bucket, key, upload_id)
+        return await self._keep_part(name, part_number, received, seal)
+
+    async def _seal_of(
+        self, bucket: Bucket, upload: Upload, customer_key: CustomerKey | None
+    ) -> Seal | None:
+        if upload.encryption is None:
+            if customer_key is not None:
+                raise CustomerKeyNotApplicable
+            return None
+        return await self._seals.open(bucket, upload.key, upload.encryption, customer_key)
 
     async def upload_part_copy(  # noqa: PLR0913  # the protocol's signature
         self,
@@ -123,34 +149,42 @@ class Multipart:
         source_version_id: str | None = None,
         source_range: ByteRange | None = None,
         source_conditions: Conditions = NO_CONDITIONS,
+        customer_key: CustomerKey | None = None,
+        source_customer_key: CustomerKey | None = None,
     ) -> UploadedPart:
         def choose(info: ObjectInfo) -> tuple[int, int]:
             check_copy_source(info, source_conditions)
             return resolve_source_range(info, source_range)
 
         upload = await self.get_upload(bucket, key, upload_id)
+        seal = await self._seal_of(bucket, upload, customer_key)
         reader, _ = await self._objects.open_stored(
-            source_bucket, source_key, source_version_id, choose
+            source_bucket, source_key, source_version_id, choose, source_customer_key
         )
         try:
             if isinstance(reader, FileReader) and reader.length == reader.info.size_bytes:
                 reader.verify()
             received = await self._intake.receive(
-                self._mountpaths.owner(bucket, key), ReaderBody(reader), upload.checksum_algorithm
+                self._mountpaths.owner(bucket, key),
+                ReaderBody(reader),
+                upload.checksum_algorithm,
+                None if seal is None else seal.sealer(part_number),
             )
         finally:
             await reader.close()
-        return await self._keep_part(UploadName(bucket, key, upload_id), part_number, received)
+        name = UploadName(bucket, key, upload_id)
+        return await self._keep_part(name, part_number, received, seal)
 
     async def _keep_part(
-        self, name: UploadName, part_number: int, received: Received
+        self, name: UploadName, part_number: int, received: Received, seal: Seal | None
     ) -> UploadedPart:
         part = UploadedPart(
             part_number,
             received.size_bytes,
-            received.etag,
+            received.etag if seal is None else seal.etag(received),
             self._mountpaths.clock.now_ns(),
             received.checksum,
+            None if seal is None else seal.encryption,
         )
         if received.blob is not None:
             await self._keep_blob(name, part, received)
@@ -162,7 +196,7 @@ class Multipart:
         blob = received.blob
         assert blob is not None
         mountpath = self._mountpaths.owner(name.bucket, name.key)
-        segment = FileSegment(blob.blob_id, part.size_bytes, received.data_checksum)
+        segment = FileSegment(blob.blob_id, blob.size_bytes, received.data_checksum)
         stored = StoredPart(name.upload_id, part, segment, mountpath.opened().next_stamp())
         description = uploads.describe_part(name, stored)
         await self._publisher.commit_blob(

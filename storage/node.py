@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from core.encryption import CustomerKey, EncryptionRequest
 from core.names import ObjectKey, UserId
-from core.protocols import Clock, Placement
+from core.protocols import Clock, KeyService, Placement
+from core.sealing import NoKeys
 from core.types import (
     NO_CONDITIONS,
     Bucket,
@@ -38,6 +40,7 @@ from storage.options import StorageOptions
 from storage.outbox import Outbox
 from storage.publish import Publisher
 from storage.records import decode_listed
+from storage.sealed import Seals
 from storage.upload_records import decode_upload
 
 
@@ -50,16 +53,19 @@ class LocalNode:
         placement: Placement,
         clock: Clock,
         options: StorageOptions,
+        keys: KeyService | None = None,
     ) -> None:
+        """`keys` wraps the data keys of encrypted objects; without it only customers' own keys can be used."""
         self.mountpaths = Mountpaths(specs, placement, clock, options)
         self._publisher = Publisher()
         intake = Intake(self.mountpaths.cpu)
-        objects = Objects(self.mountpaths, intake, self._publisher)
-        multipart = Multipart(self.mountpaths, intake, self._publisher, objects)
+        seals = Seals(NoKeys() if keys is None else keys)
+        objects = Objects(self.mountpaths, intake, self._publisher, seals)
+        multipart = Multipart(self.mountpaths, intake, self._publisher, objects, seals)
         buckets = Buckets(self.mountpaths)
         self.outbox = Outbox(self.mountpaths)
         self.announce = self.outbox.announce
-        self._copier = Copier(self.mountpaths, objects, intake, self._publisher)
+        self._copier = Copier(self.mountpaths, objects, intake, self._publisher, seals)
         self._buckets = buckets
         # Bound methods, not wrappers: these are the hot ones, and the parts fulfil the protocol themselves.
         self.head = objects.head
@@ -100,6 +106,8 @@ class LocalNode:
         attributes: ObjectAttributes | None = None,
         owner_id: UserId | None = None,
         checksum_algorithm: ChecksumAlgorithm | None = None,
+        encryption: EncryptionRequest | None = None,
+        source_customer_key: CustomerKey | None = None,
     ) -> ObjectInfo:
         request = CopyRequest(
             source_version_id,
@@ -108,6 +116,8 @@ class LocalNode:
             attributes,
             owner_id,
             checksum_algorithm,
+            encryption,
+            source_customer_key,
         )
         return await self._copier.copy((source_bucket, source_key), (bucket, key), request)
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 
 from core.conditions import check_read
 from core.configs.versioning import Versioning
-from core.errors import NoSuchKey, NotFound, StoreError
+from core.encryption import CustomerKey, EncryptionRequest
+from core.errors import CustomerKeyNotApplicable, NoSuchKey, NotFound, StoreError
 from core.names import ObjectKey
 from core.protocols import BodyStream, ObjectReader
 from core.ranges import resolve_range
@@ -45,6 +46,7 @@ from storage.reader import (
     lookup_version,
 )
 from storage.records import StoredObject
+from storage.sealed import SealedReader, Seals, open_inline
 from storage.versions import Deletion, Publication, Update, delete_object, missing, update_object
 
 _MAX_ATTEMPTS = 10
@@ -53,8 +55,11 @@ _MAX_ATTEMPTS = 10
 class Objects:
     """Plain objects on a node's mountpaths."""
 
-    def __init__(self, mountpaths: Mountpaths, intake: Intake, publisher: Publisher) -> None:
+    def __init__(
+        self, mountpaths: Mountpaths, intake: Intake, publisher: Publisher, seals: Seals
+    ) -> None:
         self._mountpaths = mountpaths
+        self._seals = seals
         self._intake = intake
         self._publisher = publisher
         self._manifests = Manifests()
@@ -138,10 +143,15 @@ class Objects:
         version_id: str | None = None,
         byte_range: ByteRange | None = None,
         conditions: Conditions = NO_CONDITIONS,
+        customer_key: CustomerKey | None = None,
     ) -> ObjectReader:
-        if version_id is None:
+        if version_id is None and customer_key is None:
             found = self._mountpaths.owner(bucket, key).opened().hot.find(bucket.bucket_id, key)
-            if found is not None and found.data is not None:
+            if (
+                found is not None
+                and found.data is not None
+                and found.stored.info.encryption is None
+            ):
                 info = found.stored.info
                 check_read(info, conditions)
                 first, length = resolve_range(info, byte_range)
@@ -151,17 +161,7 @@ class Objects:
             check_read(info, conditions)
             return resolve_range(info, byte_range)
 
-        return await self.open(bucket, key, version_id, choose)
-
-    async def open(
-        self,
-        bucket: Bucket,
-        key: ObjectKey,
-        version_id: str | None,
-        choose: Callable[[ObjectInfo], tuple[int, int]],
-    ) -> MemoryReader | FileReader:
-        """Open the run (first, length) that `choose` names of the object it is shown; it may refuse by raising."""
-        reader, _ = await self.open_stored(bucket, key, version_id, choose)
+        reader, _ = await self.open_stored(bucket, key, version_id, choose, customer_key)
         return reader
 
     async def open_stored(
@@ -170,14 +170,23 @@ class Objects:
         key: ObjectKey,
         version_id: str | None,
         choose: Callable[[ObjectInfo], tuple[int, int]],
+        customer_key: CustomerKey | None = None,
     ) -> tuple[MemoryReader | FileReader, StoredObject]:
-        """`open`, with the record."""
+        """Open the run (first, length) that `choose` names of the object it is shown; it may refuse by raising."""
         gone_stamp = 0
         for _ in range(_MAX_ATTEMPTS):
             found = await self.find(bucket, key, version_id)
             stored = found.stored
             first, length = choose(stored.info)
+            data_key: bytes | None = None
+            if stored.info.encryption is not None:
+                seal = await self._seals.open(bucket, key, stored.info.encryption, customer_key)
+                data_key = seal.data_key
+            elif customer_key is not None:
+                raise CustomerKeyNotApplicable
             if found.data is not None:
+                if data_key is not None:
+                    return open_inline(stored, found.data, data_key, first, length), stored
                 return MemoryReader(stored.info, found.data, first, length), stored
             mountpath = self._mountpaths.owner(bucket, key)
             if stored.stamp == gone_stamp:
@@ -186,7 +195,11 @@ class Objects:
                 mountpath.opened()
                 raise log_corrupt("blob missing", key)
             try:
-                return await FileReader.open(mountpath, stored, first, length), stored
+                if data_key is None:
+                    return await FileReader.open(mountpath, stored, first, length), stored
+                sealed = SealedReader(mountpath, stored, first, length, data_key)
+                await sealed.hold()
+                return sealed, stored
             except BlobGone:
                 gone_stamp = stored.stamp
         raise log_corrupt("object that never stays", key)
@@ -201,16 +214,20 @@ class Objects:
         *,
         attributes: ObjectAttributes,
         conditions: Conditions = NO_CONDITIONS,
+        encryption: EncryptionRequest | None = None,
     ) -> ObjectInfo:
         mountpath = self._mountpaths.owner(bucket, key)
-        received = await self._intake.receive(mountpath, body, body.wanted_checksum)
+        seal = None if encryption is None else await self._seals.new(bucket, key, encryption)
+        sealer = None if seal is None else seal.sealer()
+        received = await self._intake.receive(mountpath, body, body.wanted_checksum, sealer)
         info = ObjectInfo(
             key,
             received.size_bytes,
-            received.etag,
+            received.etag if seal is None else seal.etag(received),
             self._mountpaths.clock.now_ns(),
             attributes,
             received.checksum,
+            encryption=None if seal is None else seal.encryption,
         )
         if received.blob is not None:
             made = (info, received.blob, received.data_checksum)

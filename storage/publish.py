@@ -90,7 +90,7 @@ class Publisher:
         made_info, blob, checksum = made
         stamp = mountpath.opened().next_stamp()
         info = as_version(bucket, made_info, stamp)
-        segments = (FileSegment(blob.blob_id, info.size_bytes, checksum),)
+        segments = (FileSegment(blob.blob_id, blob.size_bytes, checksum),)
         record = encode_record(StoredObject(info, stamp, segments))
         description = Description(OBJECT, bucket.bucket_id, info.key.encode(), record)
         publication = Publication(info, segments=segments, stamp=stamp)

@@ -209,13 +209,17 @@ class FileReader:
     ) -> FileReader:
         """Raises BlobGone if the object was replaced since it was looked up."""
         reader = cls(mountpath, stored, first, length)
-        try:
-            if not reader.hold_cached():
-                await mountpath.run(reader.hold_sync)
-        except BaseException:
-            await reader.close()
-            raise
+        await reader.hold()
         return reader
+
+    async def hold(self) -> None:
+        """Keep the blobs from being removed until the reader is closed. Raises BlobGone; then it is closed."""
+        try:
+            if not self.hold_cached():
+                await self._mountpath.run(self.hold_sync)
+        except BaseException:
+            await self.close()
+            raise
 
     @property
     def has_slices(self) -> bool:
@@ -314,16 +318,19 @@ class FileReader:
 
     async def _open_piece(self, piece: _Piece) -> tuple[int, int]:
         """The open file that has the piece, valid until the next call, and the piece's offset in it."""
+        return await self._open_file(piece.segment), piece.offset
+
+    async def _open_file(self, segment: Segment) -> int:
+        """The open file that has the segment, valid until the next call."""
         if self._piece_fd not in (-1, self._held_fd):
             os.close(self._piece_fd)
         self._piece_fd = -1
-        segment = piece.segment
         if segment is self._first_blob:
             self._piece_fd = self._held_fd
         else:
             # Assigned in the thread, so that a cancelled wait does not lose the descriptor.
             await self._mountpath.run(lambda: self._open_segment(segment))
-        return self._piece_fd, piece.offset
+        return self._piece_fd
 
     def _open_segment(self, segment: Segment) -> None:
         try:

@@ -14,22 +14,17 @@ from typing import Any
 
 import msgpack
 
-from core.configs.versioning import Retention, RetentionMode
 from core.errors import Corrupt
 from core.light import light
 from core.names import ObjectKey, UserId
-from core.types import (
-    Acl,
-    CannedAcl,
-    Checksum,
-    ChecksumAlgorithm,
-    ChecksumType,
-    Grant,
-    Group,
-    ObjectAttributes,
-    ObjectInfo,
-    ObjectPart,
-    Permission,
+from core.types import ObjectAttributes, ObjectInfo, ObjectPart
+from storage.record_values import (
+    decode_attributes,
+    decode_checksum,
+    decode_encryption,
+    encode_attributes,
+    encode_checksum,
+    encode_encryption,
 )
 
 VERSION = 1
@@ -135,6 +130,7 @@ _FIELDS = 11
 # What few records have stands behind the fields that all have, by these names.
 _FIRST_STAMP = "first"
 _IS_MARKER = "marker"
+_ENCRYPTION = "encryption"
 _NO_EXTRAS: dict[str, Any] = {}
 
 
@@ -165,6 +161,8 @@ def encode_record(stored: StoredObject) -> bytes:
         extras[_FIRST_STAMP] = stored.first_stamp
     if info.is_delete_marker:
         extras[_IS_MARKER] = True
+    if info.encryption is not None:
+        extras[_ENCRYPTION] = encode_encryption(info.encryption)
     return _pack((*fields, extras) if extras else fields)
 
 
@@ -213,9 +211,13 @@ def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
 
 
 def _with_extras(stored: StoredObject, extras: dict[str, Any]) -> StoredObject:
+    info = stored.info
     if extras.get(_IS_MARKER):
-        stored = replace(stored, info=replace(stored.info, is_delete_marker=True))
-    return replace(stored, first_stamp=extras.get(_FIRST_STAMP, 0))
+        info = replace(info, is_delete_marker=True)
+    encryption = extras.get(_ENCRYPTION)
+    if encryption is not None:
+        info = replace(info, encryption=decode_encryption(encryption))
+    return replace(stored, info=info, first_stamp=extras.get(_FIRST_STAMP, 0))
 
 
 def decode_listed(key: bytes, raw: bytes) -> ObjectInfo:
@@ -270,85 +272,6 @@ def unpack_segment(fields: Any) -> Segment:
     if isinstance(where, int):
         return InlineSegment(where, size_bytes, checksum)
     return FileSegment(where, size_bytes, checksum)
-
-
-# --- their pieces ------------------------------------------------------------------------------------------------
-
-
-def encode_checksum(checksum: Checksum | None) -> Any:
-    """As msgpack values."""
-    if checksum is None:
-        return None
-    if checksum.type is ChecksumType.FULL_OBJECT:
-        return checksum.algorithm.value, checksum.digest
-    return checksum.algorithm.value, checksum.digest, checksum.part_count
-
-
-_ALGORITHMS = {algorithm.value: algorithm for algorithm in ChecksumAlgorithm}
-_ACLS = {acl.value: acl for acl in CannedAcl}
-
-
-def decode_checksum(fields: Any) -> Checksum | None:
-    """The inverse of encode_checksum."""
-    if fields is None:
-        return None
-    if len(fields) == 2:
-        return Checksum(_ALGORITHMS[fields[0]], fields[1])
-    return Checksum(_ALGORITHMS[fields[0]], fields[1], ChecksumType.COMPOSITE, fields[2])
-
-
-def encode_attributes(attributes: ObjectAttributes) -> Any:
-    """As msgpack values."""
-    fields = (
-        dict(attributes.headers),
-        dict(attributes.user_metadata),
-        attributes.storage_class,
-        attributes.owner_id,
-        _encode_acl(attributes.acl),
-    )
-    retention = attributes.retention
-    if not attributes.tags and retention is None and not attributes.legal_hold:
-        return fields
-    return (
-        *fields,
-        dict(attributes.tags),
-        None if retention is None else (retention.mode.value, retention.until_ns),
-        attributes.legal_hold,
-    )
-
-
-def decode_attributes(fields: Any) -> ObjectAttributes:
-    """The inverse of encode_attributes."""
-    headers, user_metadata, storage_class, owner_id, acl = fields[:5]
-    canned = _ACLS.get(acl) if isinstance(acl, str) else None
-    plain = ObjectAttributes(
-        headers,
-        user_metadata,
-        storage_class,
-        UserId(owner_id),
-        _decode_acl(acl) if canned is None else canned,
-    )
-    if len(fields) == 5:
-        return plain
-    tags, retention, legal_hold = fields[5:]
-    kept = None if retention is None else Retention(RetentionMode(retention[0]), retention[1])
-    return replace(plain, tags=tags, retention=kept, legal_hold=legal_hold)
-
-
-def _encode_acl(acl: Acl) -> Any:
-    if isinstance(acl, CannedAcl):
-        return acl.value
-    return [
-        (grant.permission.value, grant.user_id, None if grant.group is None else grant.group.value)
-        for grant in acl
-    ]
-
-
-def _decode_acl(grants: Any) -> Acl:
-    return tuple(
-        Grant(Permission(permission), UserId(user_id), None if group is None else Group(group))
-        for permission, user_id, group in grants
-    )
 
 
 # --- descriptions and references ---------------------------------------------------------------------------------

@@ -13,15 +13,15 @@ import msgpack
 from core.errors import Corrupt
 from core.names import ObjectKey, UploadId, UserId
 from core.types import ChecksumAlgorithm, ChecksumType, Upload, UploadedPart, User
-from storage.records import (
-    Segment,
+from storage.record_values import (
     decode_attributes,
     decode_checksum,
+    decode_encryption,
     encode_attributes,
     encode_checksum,
-    pack_segment,
-    unpack_segment,
+    encode_encryption,
 )
+from storage.records import Segment, pack_segment, unpack_segment
 
 VERSION = 1
 
@@ -50,6 +50,7 @@ class StoredPart:
 
 def encode_upload(stored: StoredUpload) -> bytes:
     upload, initiator = stored.upload, stored.upload.initiator
+    encryption = upload.encryption
     return _pack(
         VERSION,
         upload.upload_id,
@@ -65,13 +66,14 @@ def encode_upload(stored: StoredUpload) -> bytes:
         ),
         None if upload.checksum_algorithm is None else upload.checksum_algorithm.value,
         None if upload.checksum_type is None else upload.checksum_type.value,
+        *(() if encryption is None else (encode_encryption(encryption),)),
     )
 
 
 def decode_upload(raw: bytes, key: bytes) -> StoredUpload:
     """Raises Corrupt."""
     try:
-        version, upload_id, small_id, created_ns, attributes, user, algorithm, kind = (
+        version, upload_id, small_id, created_ns, attributes, user, algorithm, kind, *rest = (
             msgpack.unpackb(raw)
         )
         if version != VERSION:
@@ -84,6 +86,7 @@ def decode_upload(raw: bytes, key: bytes) -> StoredUpload:
             User(UserId(user[0]), *user[1:]),
             None if algorithm is None else ChecksumAlgorithm(algorithm),
             None if kind is None else ChecksumType(kind),
+            decode_encryption(rest[0]) if rest else None,
         )
         return StoredUpload(upload, small_id)
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:

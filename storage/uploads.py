@@ -199,6 +199,7 @@ def complete_upload(tx: Transaction, completion: Completion) -> ObjectInfo:
         stored.upload.attributes,
         whole.checksum,
         parts=whole.parts,
+        encryption=stored.upload.encryption,
     )
     publication = Publication(info, segments=tuple(plan.segments))
     published = publish_object(tx, name.bucket, publication, completion.conditions)

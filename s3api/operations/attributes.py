@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from core.errors import InvalidArgument
+from core.sealing import check_customer_key
 from core.types import Checksum, ObjectInfo, ObjectPart
 from s3api.call import Call, Response
+from s3api.encryption import encryption_headers, key_for_read
 from s3api.headers import refuse_unserved
 from s3api.operations.page import checksum_element
 from s3api.parameters import marker_number, page_size, version_id
@@ -18,11 +20,13 @@ _ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
 
 async def get_object_attributes(call: Call) -> Response:
     refuse_unserved(call.request.headers)
+    customer_key = key_for_read(call, call.request.headers)
     wanted = _wanted(call)
     info = await call.store.head(
         call.target_bucket, call.target_key, version_id=version_id(call.request.query)
     )
     call.check_object(info)
+    check_customer_key(call.target_bucket, info.key, info.encryption, customer_key)
     content: list[str] = []
     if "ETag" in wanted:
         content.append(element("ETag", info.etag))
@@ -36,6 +40,7 @@ async def get_object_attributes(call: Call) -> Response:
         content.append(element("ObjectSize", info.size_bytes))
     headers: HeaderList = [XML_TYPE, (b"last-modified", http_date(info.modified_ns))]
     headers += version_headers(call.target_bucket, info)
+    headers += encryption_headers(info.encryption, customer_key)
     return Response(200, headers, document("GetObjectAttributesResponse", *content))
 
 

@@ -11,6 +11,7 @@ from core.names import BucketRef, parse_bucket_name
 from core.types import BucketProps
 from s3api.acls import read_acl
 from s3api.call import Call, Response
+from s3api.encryption import default_for_new_buckets
 from s3api.headers import refuse_unserved
 from s3api.operations.ownership import check_ownership, read_ownership
 from s3api.protocol_errors import IllegalLocationConstraint, InvalidLocationConstraint
@@ -30,7 +31,11 @@ async def create_bucket(call: Call) -> Response:
     headers = call.request.headers
     ref = BucketRef(parse_bucket_name(call.request.bucket or ""))
     refuse_unserved(headers)
-    props = BucketProps(acl=read_acl(call.store, headers), ownership=read_ownership(call))
+    props = BucketProps(
+        acl=read_acl(call.store, headers),
+        ownership=read_ownership(call),
+        encryption=default_for_new_buckets(call),
+    )
     if headers.get(_LOCK_ENABLED, "").strip().lower() == "true":
         props = replace(props, versioning=Versioning.ENABLED, object_lock=ObjectLock())
     region = await _requested_region(call)

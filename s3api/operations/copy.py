@@ -7,6 +7,7 @@ from functools import partial
 
 from core.acl import owner_of_new
 from core.conditions import check_copy_source
+from core.encryption import CustomerKey, EncryptionRequest
 from core.errors import (
     InvalidArgument,
     PreconditionFailed,
@@ -15,6 +16,12 @@ from core.errors import (
 from core.types import NOBODY, NULL_VERSION, CannedAcl, Conditions, ObjectAttributes, ObjectInfo
 from s3api.acls import asks_for_acl
 from s3api.call import Call, CopySource, Response
+from s3api.encryption import (
+    asks_for_encryption,
+    key_for_source,
+    read_encryption,
+    written_encryption_headers,
+)
 from s3api.expiration import expiration_headers
 from s3api.headers import (
     checksum_algorithm,
@@ -35,10 +42,12 @@ _ATTEMPTS = 4
 
 @dataclass(frozen=True, slots=True)
 class _Directives:
-    """What of the source's a copy replaces."""
+    """What of the source's a copy replaces, and how source and copy are encrypted."""
 
     metadata: bool
     tags: bool
+    encryption: EncryptionRequest | None
+    source_key: CustomerKey | None
 
 
 async def copy_object(call: Call) -> Response:
@@ -47,10 +56,13 @@ async def copy_object(call: Call) -> Response:
     replaces = _Directives(
         metadata=_directive(call, "x-amz-metadata-directive") == "REPLACE",
         tags=_directive(call, "x-amz-tagging-directive") == "REPLACE",
+        encryption=read_encryption(call, headers),
+        source_key=key_for_source(call, headers),
     )
     changes = any(
         headers.get(name) for name in ("x-amz-storage-class", "x-amz-website-redirect-location")
     )
+    changes = changes or asks_for_encryption(headers)
     if not replaces.metadata and _is_same_object(call) and not changes:
         reason = (
             "This copy request is illegal because it is trying to copy an object to itself without "
@@ -67,16 +79,22 @@ async def copy_object(call: Call) -> Response:
     if keeps_some and (changes or replaces.metadata or replaces.tags):
         copy = partial(_copy_with_changes, call, asked=asked, replaces=replaces)
     else:
-        copy = partial(_copy, call, attributes=None if keeps_some else asked)
+        copy = partial(_copy, call, attributes=None if keeps_some else asked, replaces=replaces)
     source, info = await from_source(call, copy)
     answer = [XML_TYPE, *source_headers(source), *written_headers(info)]
+    answer += written_encryption_headers(info.encryption, replaces.encryption)
     if call.target_bucket.props.lifecycle is not None:
         answer += expiration_headers(call, info)
     return Response(200, answer, _result(info))
 
 
 async def _copy(
-    call: Call, source: CopySource, conditions: Conditions, *, attributes: ObjectAttributes | None
+    call: Call,
+    source: CopySource,
+    conditions: Conditions,
+    *,
+    attributes: ObjectAttributes | None,
+    replaces: _Directives,
 ) -> ObjectInfo:
     return await call.store.copy(
         source.bucket,
@@ -91,6 +109,8 @@ async def _copy(
             call.target_bucket, call.identity.user_id or NOBODY, CannedAcl.PRIVATE
         ),
         checksum_algorithm=checksum_algorithm(call.request.headers),
+        encryption=replaces.encryption,
+        source_customer_key=replaces.source_key,
     )
 
 
@@ -114,7 +134,7 @@ async def _copy_with_changes(
             attributes = replace(attributes, tags=kept.tags)
         try:
             pinned = Conditions(if_match=(info.etag,))
-            return await _copy(call, source, pinned, attributes=attributes)
+            return await _copy(call, source, pinned, attributes=attributes, replaces=replaces)
         except PreconditionFailed as error:
             if write_conditions(headers).if_match or error.condition != "If-Match":
                 raise

@@ -9,7 +9,9 @@ from itertools import zip_longest
 from xml.etree.ElementTree import Element
 
 from core import access
+from core.encryption import CustomerKey
 from core.errors import Denied, InvalidArgument, NoSuchUpload
+from core.sealing import check_customer_key
 from core.types import (
     MAX_PART_BYTES,
     MAX_PARTS,
@@ -23,6 +25,13 @@ from core.types import (
     User,
 )
 from s3api.call import Call, CopySource, Response
+from s3api.encryption import (
+    encryption_headers,
+    key_for_part,
+    key_for_source,
+    read_encryption,
+    written_encryption_headers,
+)
 from s3api.expiration import abort_headers, expiration_headers
 from s3api.headers import (
     bare_etag,
@@ -54,6 +63,7 @@ async def create_multipart_upload(call: Call) -> Response:
     headers = call.request.headers
     attributes = read_attributes(call, headers)
     await authorize_extras(call, attributes)
+    encryption = read_encryption(call, headers)
     upload = await call.store.create_upload(
         call.target_bucket,
         call.target_key,
@@ -61,8 +71,10 @@ async def create_multipart_upload(call: Call) -> Response:
         initiator=call.identity.user or _ANONYMOUS,
         checksum_algorithm=checksum_algorithm(headers),
         checksum_type=checksum_type(headers),
+        encryption=encryption,
     )
     answer: HeaderList = [XML_TYPE]
+    answer += written_encryption_headers(upload.encryption, encryption)
     if upload.checksum_algorithm is not None:
         answer.append((b"x-amz-checksum-algorithm", upload.checksum_algorithm.value.encode()))
     if upload.checksum_type is not None:
@@ -96,14 +108,18 @@ async def upload_part(call: Call) -> Response:
     body = call.body
     assert body is not None
     check_length(call, MAX_PART_BYTES)
+    customer_key = key_for_part(call, call.request.headers)
     part = await call.store.upload_part(
         call.target_bucket,
         call.target_key,
         upload_id(call.request.query),
         _part_number(call),
         body,
+        customer_key=customer_key,
     )
     headers = [(b"etag", b'"%s"' % part.etag.encode())]
+    if part.encryption is not None:
+        headers += encryption_headers(part.encryption, customer_key)
     return Response(200, headers + _part_checksum(part))
 
 
@@ -111,17 +127,33 @@ async def upload_part_copy(call: Call) -> Response:
     headers = call.request.headers
     refuse_unserved(headers)
     await _check_initiator(call)
-    source, part = await from_source(call, partial(_copy_part, call))
+    customer_key = key_for_part(call, headers)
+    copy = partial(
+        _copy_part,
+        call,
+        customer_key=customer_key,
+        source_customer_key=key_for_source(call, headers),
+    )
+    source, part = await from_source(call, copy)
     body = document(
         "CopyPartResult",
         element("LastModified", iso_date(part.modified_ns)),
         element("ETag", f'"{part.etag}"'),
         "" if part.checksum is None else checksum_element(part.checksum),
     )
-    return Response(200, [XML_TYPE, *source_headers(source)], body)
+    answer = [XML_TYPE, *source_headers(source)]
+    answer += encryption_headers(part.encryption, customer_key)
+    return Response(200, answer, body)
 
 
-async def _copy_part(call: Call, source: CopySource, conditions: Conditions) -> UploadedPart:
+async def _copy_part(
+    call: Call,
+    source: CopySource,
+    conditions: Conditions,
+    *,
+    customer_key: CustomerKey | None,
+    source_customer_key: CustomerKey | None,
+) -> UploadedPart:
     return await call.store.upload_part_copy(
         source.bucket,
         source.key,
@@ -132,6 +164,8 @@ async def _copy_part(call: Call, source: CopySource, conditions: Conditions) -> 
         source_version_id=source.version_id,
         source_range=copy_source_range(call.request.headers),
         source_conditions=conditions,
+        customer_key=customer_key,
+        source_customer_key=source_customer_key,
     )
 
 
@@ -154,11 +188,9 @@ async def complete_multipart_upload(call: Call) -> Response:
     await _check_initiator(call)
     parts = await parse(call.document, "CompleteMultipartUpload", _completed_parts)
     identifier = upload_id(call.request.query)
+    customer_key = key_for_part(call, headers)
     claimed = claimed_checksum(headers)
-    claimed_type = checksum_type(headers)
-    if claimed_type is not None:
-        await _check_type(call, claimed_type)
-    await _check_part_checksums(call, parts)
+    await _check_against_upload(call, parts, customer_key)
     info = await call.store.complete_upload(
         call.target_bucket,
         call.target_key,
@@ -169,25 +201,36 @@ async def complete_multipart_upload(call: Call) -> Response:
         expected_size_bytes=_claimed_size(call),
     )
     answer = [XML_TYPE, *written_headers(info)]
+    answer += encryption_headers(info.encryption, customer_key)
     if call.target_bucket.props.lifecycle is not None:
         answer += expiration_headers(call, info)
     return Response(200, answer, _completed(call, info))
 
 
-async def _check_part_checksums(call: Call, parts: Sequence[CompletedPart]) -> None:
-    """Of an upload with composite checksums, a completion names each part's (AWS: Checking object integrity for
-    multipart uploads). Raises InvalidRequest."""
-    bare = next((part for part in parts if not part.checksums), None)
-    if bare is None:
-        return
+async def _check_against_upload(
+    call: Call, parts: Sequence[CompletedPart], customer_key: CustomerKey | None
+) -> None:
+    """What a completion must say again of how its upload was begun: the checksum's type if it says it, each part's
+    checksum if they are composite (AWS: Checking object integrity for multipart uploads), and, as ceph/s3-tests has it,
+    the customer's key. Raises InvalidRequest, CustomerKeyRequired, CustomerKeyNotApplicable, CustomerKeyMismatch."""
     try:
         upload = await call.store.get_upload(
             call.target_bucket, call.target_key, upload_id(call.request.query)
         )
     except NoSuchUpload:
         return  # it may be completed already, which the store knows
+    check_customer_key(call.target_bucket, upload.key, upload.encryption, customer_key)
+    claimed_type = checksum_type(call.request.headers)
+    if claimed_type is not None and upload.checksum_type not in (None, claimed_type):
+        reason = (
+            f"The upload was created using the {upload.checksum_type} checksum mode. The complete "
+            "request must use the same checksum mode."
+        )
+        raise InvalidRequest(reason=reason)
+    bare = next((part for part in parts if not part.checksums), None)
     algorithm = upload.checksum_algorithm
-    if algorithm is not None and upload.checksum_type is ChecksumType.COMPOSITE:
+    is_composite = upload.checksum_type is ChecksumType.COMPOSITE
+    if bare is not None and algorithm is not None and is_composite:
         reason = (
             f"The upload was created using a {algorithm.value.lower()} checksum. The complete request must include "
             f"the checksum for each part. It was missing for part {bare.part_number} in the request."
@@ -223,19 +266,6 @@ def _without_resent(parts: list[CompletedPart]) -> list[CompletedPart]:
         for part, following in zip_longest(parts, parts[1:])
         if following is None or following.part_number != part.part_number
     ]
-
-
-async def _check_type(call: Call, claimed: ChecksumType) -> None:
-    """Raises InvalidRequest if the upload was created with the other checksum type."""
-    upload = await call.store.get_upload(
-        call.target_bucket, call.target_key, upload_id(call.request.query)
-    )
-    if upload.checksum_type not in (None, claimed):
-        reason = (
-            f"The upload was created using the {upload.checksum_type} checksum mode. The complete "
-            "request must use the same checksum mode."
-        )
-        raise InvalidRequest(reason=reason)
 
 
 def _claimed_size(call: Call) -> int | None:

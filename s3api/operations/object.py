@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from core.errors import EntityTooLarge
 from core.ranges import resolve_range
+from core.sealing import check_customer_key
 from core.types import MAX_PUT_BYTES, ByteRange, ObjectInfo, PartRange
 from s3api.call import Call, Response
+from s3api.encryption import (
+    encryption_headers,
+    key_for_read,
+    read_encryption,
+    written_encryption_headers,
+)
 from s3api.expiration import expiration_headers
 from s3api.headers import (
     delete_conditions,
@@ -41,14 +48,18 @@ async def put_object(call: Call) -> Response:
         check_proven(call, attributes)
     if has_extras(attributes):
         await authorize_extras(call, attributes)
+    encryption = read_encryption(call, headers)
     info = await call.store.put(
         call.target_bucket,
         call.target_key,
         body,
         attributes=attributes,
         conditions=write_conditions(headers),
+        encryption=encryption,
     )
     answer = [(b"etag", quoted_etag(info)), *checksum_headers(info.checksum)]
+    if encryption is not None:
+        answer += written_encryption_headers(info.encryption, encryption)
     answer += written_headers(info)
     if call.target_bucket.props.lifecycle is not None:
         answer += expiration_headers(call, info)
@@ -69,6 +80,7 @@ def check_length(call: Call, max_bytes: int) -> None:
 async def get_object(call: Call) -> Response:
     request = call.request
     refuse_unserved(request.headers)
+    customer_key = key_for_read(call, request.headers)
     byte_range: ByteRange | None = None
     overrides = wanted_version = None
     if request.query:
@@ -84,11 +96,14 @@ async def get_object(call: Call) -> Response:
         version_id=wanted_version,
         byte_range=byte_range,
         conditions=read_conditions(request.headers),
+        customer_key=customer_key,
     )
     info = reader.info
     try:
         call.check_object(info)
         headers = object_headers(info, overrides)
+        if info.encryption is not None:
+            headers += encryption_headers(info.encryption, customer_key)
         if call.target_bucket.props.lifecycle is not None and wanted_version is None:
             headers += expiration_headers(call, info)
         if has_extras(info.attributes):
@@ -107,6 +122,7 @@ async def get_object(call: Call) -> Response:
 async def head_object(call: Call) -> Response:
     request = call.request
     refuse_unserved(request.headers)
+    customer_key = key_for_read(call, request.headers)
     overrides = _allowed_overrides(call)
     info = await call.store.head(
         call.target_bucket,
@@ -115,9 +131,10 @@ async def head_object(call: Call) -> Response:
         conditions=read_conditions(request.headers),
     )
     call.check_object(info)
+    check_customer_key(call.target_bucket, info.key, info.encryption, customer_key)
     byte_range = _requested_range(call)
     first, length = resolve_range(info, byte_range)
-    headers = object_headers(info, overrides)
+    headers = object_headers(info, overrides) + encryption_headers(info.encryption, customer_key)
     if call.target_bucket.props.lifecycle is not None and "versionId" not in request.query:
         headers += expiration_headers(call, info)
     if has_extras(info.attributes):

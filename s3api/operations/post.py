@@ -11,6 +11,7 @@ from core.names import ObjectKey, parse_object_key
 from core.types import MAX_PUT_BYTES, Identity, ObjectInfo
 from s3api.auth.post_form import PostForm, read_post_form
 from s3api.call import Call, Response
+from s3api.encryption import read_encryption, written_encryption_headers
 from s3api.expiration import expiration_headers
 from s3api.headers import read_attributes, write_conditions
 from s3api.operations.tagging import read_object_tags
@@ -39,6 +40,7 @@ async def post_object(call: Call) -> Response:
     assert call.authorize is not None
     await call.authorize(call, "s3:PutObject", key, fields=fields)
     attributes = read_attributes(call, fields)
+    encryption = read_encryption(call, fields)
     form.file.limit(0, MAX_PUT_BYTES)
     info = await call.store.put(
         bucket,
@@ -46,8 +48,11 @@ async def post_object(call: Call) -> Response:
         form.file,
         attributes=attributes,
         conditions=write_conditions(fields),
+        encryption=encryption,
     )
-    return _answer(call, form, key, info)
+    answer = _answer(call, form, key, info)
+    answer.headers += written_encryption_headers(info.encryption, encryption)
+    return answer
 
 
 async def _read_form(call: Call) -> PostForm:

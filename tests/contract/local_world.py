@@ -44,9 +44,13 @@ class LocalWorld(World):
     async def _open(self) -> None:
         self._specs = open_set_sync(self._directories)
         placement = HrwPlacement([spec.uuid for spec in self._specs])
-        self.node = LocalNode(self._specs, placement, self.clock, self._options)
+        self.node = LocalNode(self._specs, placement, self.clock, self._options, self.keys)
         await self.node.open()
         self.store = self.node
+
+    def holds_on_disk(self, data: bytes) -> bool:
+        files = (path for each in self._directories for path in each.rglob("*") if path.is_file())
+        return any(data in path.read_bytes() for path in files)
 
     async def close_store(self) -> None:
         await self.node.close()

@@ -13,7 +13,7 @@ class MemoryWorld(World):
 
     def __init__(self) -> None:
         super().__init__()
-        self.service = MemoryStore(self.clock, min_part_bytes=MIN_PART_BYTES)
+        self.service = MemoryStore(self.clock, min_part_bytes=MIN_PART_BYTES, keys=self.keys)
         self.store = self.service
 
     async def new_bucket(self) -> Bucket:

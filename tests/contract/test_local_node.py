@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.completion_store import CompletionContract
+from tests.contract.encryption_store import EncryptionContract
 from tests.contract.judged_store import JudgedDeleteContract
 from tests.contract.local_world import LocalWorld
 from tests.contract.multipart_store import MultipartContract
@@ -78,4 +79,8 @@ class TestLocks(LockContract):
 
 
 class TestJudgedDeletes(JudgedDeleteContract):
+    pass
+
+
+class TestEncryption(EncryptionContract):
     pass

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.completion_store import CompletionContract
+from tests.contract.encryption_store import EncryptionContract
 from tests.contract.judged_store import JudgedDeleteContract
 from tests.contract.memory_world import MemoryWorld
 from tests.contract.multipart_store import MultipartContract
@@ -69,4 +70,8 @@ class TestLocks(LockContract):
 
 
 class TestJudgedDeletes(JudgedDeleteContract):
+    pass
+
+
+class TestEncryption(EncryptionContract):
     pass

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from backends.memory_keys import MemoryKeyService
 from core.configs.versioning import DefaultRetention, ObjectLock, Versioning
 from core.names import BucketName, BucketRef, ObjectKey, UserId
 from core.protocols import ObjectReader, ObjectStore
@@ -87,6 +88,7 @@ class World:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
+        self.keys = MemoryKeyService("key-1", "key-2")
         self._runner = asyncio.Runner()
         self._bucket_count = 0
 
@@ -110,6 +112,10 @@ class World:
     def leftovers(self) -> Sequence[str]:
         """What lies about unnamed behind the store's back: empty, once it has settled."""
         return ()
+
+    def holds_on_disk(self, data: bytes) -> bool:
+        """Whether bytes can be found as they are in what the store has written. A store in memory writes nothing."""
+        return False
 
     async def close_store(self) -> None:
         """Release what the store holds."""

@@ -43,6 +43,9 @@ USERS: Mapping[str, Mapping[str, str]] = {
 }
 """The sections of the suite's configuration that name a user."""
 
+KMS_KEYS = {"kms_keyid": "testkey-1", "kms_keyid2": "testkey-2"}
+"""The encryption keys that the suite uses, by their names in its configuration."""
+
 
 _DAY_S = 3
 SHORT_DAYS = {
@@ -131,6 +134,9 @@ def _configure(server: Server, base: Path) -> Path:
     config["s3 main"]["api_name"] = ""
     config["s3 main"]["lc_debug_interval"] = str(_DAY_S)
     config["s3 tenant"]["tenant"] = ""
+    for name, key_id in KMS_KEYS.items():
+        server.admin("kms", "create", key_id)
+        config["s3 main"][name] = key_id
     path = base / "s3tests.conf"
     with path.open("w") as file:
         config.write(file)

@@ -18,7 +18,6 @@ MODULES = ("test_s3", "test_headers")
 LATER_CALLS: Mapping[str, str] = {
     "acl": r"(put|get)_(object|bucket)_acl|(Bucket|Object)?Acl|x-amz-grant-.*",
     "cloud transition": r"restore_object",
-    "encryption": r".*_bucket_encryption|x-amz-server-side-encryption.*",
     "logging": r".*_bucket_logging.*",
     "ownership": r".*_bucket_ownership_controls",
     "public access block": r".*_public_access_block",
@@ -30,26 +29,23 @@ LATER_CALLS: Mapping[str, str] = {
 
 LATER_PARAMETERS: Mapping[str, str] = {
     "acl": r"Grant(Read|Write|FullControl)\w*|AccessControlPolicy",
-    "encryption": r"SSE\w+|ServerSideEncryption|CopySourceSSE\w+",
     "ownership": r"ObjectOwnership",
 }
 """Parameters of later work that a test itself passes. Helpers have some that most tests leave out."""
 
 LATER_MARKS: Mapping[str, str] = {
     "appendobject": "append",
-    "bucket_encryption": "encryption",
     "bucket_logging": "logging",
     "cloud_restore": "cloud transition",
     "cloud_transition": "cloud transition",
-    "encryption": "encryption",
     "object_ownership": "ownership",
     "s3select": "select",
     "s3website": "website",
-    "sse_s3": "encryption",
     "user_policy": "iam",
 }
 
 GROUPS: Sequence[tuple[str, str]] = (
+    ("encryption", r"sse_|_kms|encrypt|_enc(_|$)"),
     ("POST forms", r"test_post_object"),
     ("versioning", r"version|delete_marker"),
     ("tagging", r"tagging|_tags?(_|$)"),

@@ -107,11 +107,15 @@ class Front:
     clock: FixedClock = field(default_factory=FixedClock)
 
     def __post_init__(self) -> None:
-        self.store = MemoryStore(self.clock, min_part_bytes=5)
+        self.store = self.new_store()
         self.store.known_users = (ALICE, BOB)
         self.app = S3Front(
             self.store, NamedCaller(self.settings), OperationRouter(), self.clock, self.settings
         )
+
+    def new_store(self) -> MemoryStore:
+        """What the front is in front of."""
+        return MemoryStore(self.clock, min_part_bytes=5)
 
     def __call__(
         self,

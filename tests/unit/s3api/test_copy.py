@@ -144,7 +144,7 @@ def test_copy_of_what_one_may_not_read(stored: Front) -> None:
         ("x-amz-metadata-directive", "MAYBE", "InvalidArgument"),
         ("x-amz-tagging-directive", "MAYBE", "InvalidArgument"),
         ("x-amz-checksum-algorithm", "CRC16", "InvalidRequest"),
-        ("x-amz-copy-source-server-side-encryption-customer-key", "x", "NotImplemented"),
+        ("x-amz-copy-source-server-side-encryption-customer-key", "x", "InvalidArgument"),
         ("x-amz-source-expected-bucket-owner", "bob-id", "AccessDenied"),
     ],
 )
