@@ -121,6 +121,7 @@ class EncryptionContract:
                 assert (await world.store.head(bucket, key(f"o{size_bytes}"))).encryption == kept
                 assert await get(world, bucket, f"o{size_bytes}", request_) == data
                 assert size_bytes < 1000 or not world.holds_on_disk(data[100:200])
+            await world.settle()
             await world.restart()
             for size_bytes in SIZES:
                 data = pattern(size_bytes, size_bytes)
@@ -213,6 +214,7 @@ class EncryptionContract:
                 assert part.encryption is not None
                 assert (part.etag == etag_of(data)) == (request_ is SSE_S3)
                 parts.append(part)
+            await world.settle()
             await world.restart()
             info = await complete(world, bucket, upload_id, parts)
             assert info.encryption is not None
@@ -351,6 +353,7 @@ class EncryptionContract:
             if new is None:
                 assert info.etag == before.etag
             assert await get(world, bucket, "o", effective) == data
+            await world.settle()
             await world.restart()
             assert await get(world, bucket, "o", effective) == data
             await world.settle()
