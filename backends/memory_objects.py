@@ -278,7 +278,7 @@ class MemoryObjects:
                 owner_id=owner,
                 acl=CannedAcl.PRIVATE,
                 retention=None,
-                legal_hold=False,
+                legal_hold=None,
             )
         if checksum_algorithm is None and source.info.checksum is not None:
             checksum_algorithm = source.info.checksum.algorithm

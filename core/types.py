@@ -231,7 +231,7 @@ class ObjectAttributes:
     `headers` holds the system metadata that S3 returns verbatim, lower-case names: content-type, content-encoding,
     content-disposition, content-language, cache-control, expires, x-amz-website-redirect-location.
     `user_metadata` has names without the x-amz-meta- prefix, lower case; values are text. `retention` and `legal_hold`
-    lock the version (core.locks).
+    lock the version (core.locks); `legal_hold` None: there never was one to lift.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -241,7 +241,7 @@ class ObjectAttributes:
     acl: Acl = CannedAcl.PRIVATE
     tags: Mapping[str, str] = field(default_factory=dict)
     retention: Retention | None = None
-    legal_hold: bool = False
+    legal_hold: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,16 +23,17 @@ _LAST_NS = 2**63
 """Times are kept as 64-bit numbers; they end in the year 2262."""
 
 
-def read_lock(call: Call, fields: Mapping[str, str]) -> tuple[Retention | None, bool]:
+def read_lock(call: Call, fields: Mapping[str, str]) -> tuple[Retention | None, bool | None]:
     """The retention and the legal hold that a new version is to have. Raises InvalidRequest, InvalidArgument."""
     mode, until, hold = (fields.get(name) for name in (MODE, UNTIL, HOLD))
     if not mode and not until and not hold:
-        return None, False
+        return None, None
     check_has_lock(call.target_bucket)
     if hold and hold not in ("ON", "OFF"):
         raise _invalid(HOLD, hold, "Legal Hold must be either of 'ON' or 'OFF'")
+    is_held = hold == "ON" if hold else None
     if not mode and not until:
-        return None, hold == "ON"
+        return None, is_held
     if not mode or not until:
         missing = UNTIL if mode else MODE
         raise _invalid(missing, "", f"{UNTIL} and {MODE} must both be supplied")
@@ -43,7 +44,7 @@ def read_lock(call: Call, fields: Mapping[str, str]) -> tuple[Retention | None, 
         reason = "The retain until date must be provided in ISO 8601 format"
         raise _invalid(UNTIL, until, reason)
     check_future(call, UNTIL, until, until_ns)
-    return Retention(RetentionMode(mode), until_ns), hold == "ON"
+    return Retention(RetentionMode(mode), until_ns), is_held
 
 
 def check_has_lock(bucket: Bucket) -> None:

@@ -208,7 +208,7 @@ class ObjectLockConfigurationNotFound(S3Error):
 
 
 class NoSuchObjectLockConfiguration(S3Error):
-    """The version has no retention."""
+    """The version has no retention, or never had a legal hold."""
 
     code = "NoSuchObjectLockConfiguration"
     status = 404

@@ -47,7 +47,6 @@ NOTES = {
     "PutBucketTagging": "up to 50 tags",
     "PutObjectTagging": "up to 10 tags",
     "PutObjectLockConfiguration": "also of a bucket created without, once it is versioned",
-    "GetObjectLegalHold": "`OFF` for a version on which none was ever set (S3: an error)",
     "GetObjectAttributes": "with the parts of a multipart object, in pages",
     "PutBucketLifecycleConfiguration": (
         "every element; without the least days and sizes that stand for AWS's prices"

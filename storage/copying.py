@@ -166,7 +166,7 @@ class Copier:
                 owner_id=owner_id,
                 acl=CannedAcl.PRIVATE,
                 retention=None,
-                legal_hold=False,
+                legal_hold=None,
             )
         now_ns = self._mountpaths.clock.now_ns()
         return ObjectInfo(key, old.size_bytes, old.etag, now_ns, attributes, plan.kept)

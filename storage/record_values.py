@@ -73,7 +73,7 @@ def encode_attributes(attributes: ObjectAttributes) -> Any:
         _encode_acl(attributes.acl),
     )
     retention = attributes.retention
-    if not attributes.tags and retention is None and not attributes.legal_hold:
+    if not attributes.tags and retention is None and attributes.legal_hold is None:
         return fields
     return (
         *fields,

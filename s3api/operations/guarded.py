@@ -23,7 +23,11 @@ _BYPASS = "x-amz-bypass-governance-retention"
 
 def has_extras(attributes: ObjectAttributes) -> bool:
     """Whether there is anything here to ask permission for. Most objects have nothing."""
-    return bool(attributes.tags) or attributes.retention is not None or attributes.legal_hold
+    return (
+        bool(attributes.tags)
+        or attributes.retention is not None
+        or attributes.legal_hold is not None
+    )
 
 
 async def authorize_extras(call: Call, attributes: ObjectAttributes) -> None:
@@ -32,7 +36,7 @@ async def authorize_extras(call: Call, attributes: ObjectAttributes) -> None:
         await _authorize(call, "s3:PutObjectTagging", call.target_key)
     if attributes.retention is not None:
         await _authorize(call, "s3:PutObjectRetention", call.target_key)
-    if attributes.legal_hold:
+    if attributes.legal_hold is not None:
         await _authorize(call, "s3:PutObjectLegalHold", call.target_key)
 
 
@@ -63,8 +67,9 @@ async def guarded_headers(call: Call, info: ObjectInfo) -> HeaderList:
         headers.append((b"x-amz-object-lock-mode", kept.mode.value.encode()))
         until = iso_moment(kept.until_ns).encode()
         headers.append((b"x-amz-object-lock-retain-until-date", until))
-    if attributes.legal_hold and await _may(call, "s3:GetObjectLegalHold", call.target_key, wanted):
-        headers.append((b"x-amz-object-lock-legal-hold", b"ON"))
+    held = attributes.legal_hold
+    if held is not None and await _may(call, "s3:GetObjectLegalHold", call.target_key, wanted):
+        headers.append((b"x-amz-object-lock-legal-hold", b"ON" if held else b"OFF"))
     return headers
 
 

@@ -170,6 +170,8 @@ async def get_object_legal_hold(call: Call) -> Response:
     info = await call.store.head(
         call.target_bucket, call.target_key, version_id=version_id(call.request.query)
     )
+    if info.attributes.legal_hold is None:
+        raise NoSuchObjectLockConfiguration
     status = "ON" if info.attributes.legal_hold else "OFF"
     return Response(200, [XML_TYPE], document("LegalHold", element("Status", status)))
 

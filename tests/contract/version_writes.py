@@ -232,13 +232,13 @@ class VersionCopyContract:
             owner_id=UserId("new"),
             acl=CannedAcl.PRIVATE,
             retention=None,
-            legal_hold=False,
+            legal_hold=None,
         )
         assert await world.store.head(plain, key("copy")) == info
         target = lockable(plain, DefaultRetention(RetentionMode.COMPLIANCE, days=2))
         info = await world.store.copy(source, key("k"), target, key("copy"))
         kept = Retention(RetentionMode.COMPLIANCE, START_NS + 2 * DAY_NS)
-        assert (info.attributes.retention, info.attributes.legal_hold) == (kept, False)
+        assert (info.attributes.retention, info.attributes.legal_hold) == (kept, None)
         info = await world.store.copy(source, key("k"), target, key("copy"), attributes=LOCKED)
         assert info.attributes == LOCKED
         assert await world.store.head(target, key("copy")) == info

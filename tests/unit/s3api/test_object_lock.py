@@ -215,11 +215,16 @@ def test_legal_hold(locked: Front) -> None:
         body = f"<LegalHold><Status>{status}</Status></LegalHold>"
         assert send(locked, "PUT", "/locked/key?legal-hold", body).status == 200
         assert locked("GET", "/locked/key?legal-hold").text("Status") == status
+        assert locked("HEAD", "/locked/key").headers["x-amz-object-lock-legal-hold"] == status
     assert locked("DELETE", path).status == 204
 
 
 def test_legal_hold_refused(locked: Front) -> None:
     put(locked)
+    for method in ("GET", "HEAD"):
+        assert "x-amz-object-lock-legal-hold" not in locked(method, "/locked/key").headers
+    unset = locked("GET", "/locked/key?legal-hold")
+    assert (unset.status, unset.code) == (404, "NoSuchObjectLockConfiguration")
     for body in ("<LegalHold><Status>abc</Status></LegalHold>", "<LegalHold/>", ""):
         assert send(locked, "PUT", "/locked/key?legal-hold", body).code == "MalformedXML"
 
