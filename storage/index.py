@@ -97,6 +97,12 @@ def find_newest_other(
     return None if row is None else decode_record(row[2], key)
 
 
+def newest_other_order(connection: sqlite3.Connection, bucket_id: int, key: ObjectKey) -> int:
+    """The order of `find_newest_other`; 0 if there is none."""
+    row = connection.execute(_NEWEST_OTHER, (bucket_id, key.encode())).fetchone()
+    return 0 if row is None else -row[0]
+
+
 def others_after(
     connection: sqlite3.Connection, bucket_id: int, key: ObjectKey, order: int
 ) -> Iterator[StoredObject]:

@@ -257,8 +257,12 @@ def _remove(connection: sqlite3.Connection, bucket_id: int, stored: StoredObject
 
 def _settle(connection: sqlite3.Connection) -> None:
     """Have the newest version of every key that has several stand where current objects do, unless it is a marker."""
-    rows = connection.execute("SELECT DISTINCT bucket, key FROM idx.version").fetchall()
-    for bucket_id, raw in rows:
+    last = (-1, b"")
+    while last := connection.execute(
+        "SELECT bucket, key FROM idx.version WHERE (bucket, key) > (?, ?) ORDER BY bucket, key LIMIT 1",
+        last,
+    ).fetchone():
+        bucket_id, raw = last
         key = ObjectKey(raw.decode())
         newest = find_newest_other(connection, bucket_id, key)
         null = find_object(connection, bucket_id, key)

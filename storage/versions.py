@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 
 from core.conditions import check_delete, check_unchanged, check_write
 from core.configs.versioning import Versioning
-from core.errors import KeyIsDeleted, NoSuchKey, NoSuchVersion, NotFound, VersionIsDeleteMarker
+from core.errors import (
+    Corrupt,
+    KeyIsDeleted,
+    NoSuchKey,
+    NoSuchVersion,
+    NotFound,
+    VersionIsDeleteMarker,
+)
 from core.events import Change
 from core.locks import check_removable, check_retention_change, default_retention
 from core.names import ObjectKey
@@ -36,6 +43,7 @@ from storage.index import (
     find_object,
     find_other,
     load_whole,
+    newest_other_order,
     promote,
     put_current,
     put_other,
@@ -147,10 +155,8 @@ def _make_way(
     """Take a key's current object from its place, so that a new version or marker can be the latest; gives the stamp
     that the new one's must exceed. Raises ObjectLocked."""
     connection, bucket_id = tx.connection, bucket.bucket_id
-    newest = find_newest_other(connection, bucket_id, key)
     previous = max(
-        0 if current is None else current.stamp,
-        0 if newest is None else newest.order,
+        0 if current is None else current.stamp, newest_other_order(connection, bucket_id, key)
     )
     replaced: StoredObject | None = None
     if bucket.props.versioning is not Versioning.ENABLED:
@@ -353,7 +359,8 @@ class Update:
 def update_object(tx: Transaction, bucket: Bucket, update: Update) -> ObjectInfo:
     """Change what may change of a version: a new sidecar row describes it, its bytes stay where they are.
 
-    Raises NoSuchBucket, NoSuchKey, NoSuchVersion, VersionIsDeleteMarker, PreconditionFailed, ObjectLocked."""
+    Raises NoSuchBucket, NoSuchKey, NoSuchVersion, VersionIsDeleteMarker, PreconditionFailed, ObjectLocked,
+    Corrupt."""
     require_open(tx, bucket)
     connection, bucket_id = tx.connection, bucket.bucket_id
     current = find_object(connection, bucket_id, update.key)
@@ -370,7 +377,7 @@ def update_object(tx: Transaction, bucket: Bucket, update: Update) -> ObjectInfo
     attributes = _changed(found.info.attributes, update)
     whole = load_whole(connection, found)
     if whole is None:
-        raise missing(connection, bucket_id, update.key, update.version_id)
+        raise Corrupt(what="manifest missing", where=update.key)
     stamp = tx.next_stamp(after=found.stamp)
     changed = replace(
         whole,

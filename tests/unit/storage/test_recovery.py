@@ -12,12 +12,20 @@ from typing import Any
 
 import pytest
 
-from core.errors import Conflict, NoSuchKey
-from core.types import CompletedPart, ListQuery, ObjectAttributes, UploadListQuery
+from core.errors import Conflict, NoSuchKey, VersionIsDeleteMarker
+from core.types import (
+    CompletedPart,
+    ListQuery,
+    ObjectAttributes,
+    ObjectChanges,
+    UploadListQuery,
+    VersionListQuery,
+)
 from storage import crashpoints
 from storage.rebuild import RebuildReport, rebuild_index_sync
 from storage.space import CleanupReport, clean_sync
-from tests.unit.storage.box import BUCKET, PLAIN, USER, Body, Box, key, opened, pattern
+from tests.unit.storage.box import BUCKET, PLAIN, USER, Body, Box, key, opened, pattern, read_all
+from tests.unit.storage.versioned import ENABLED
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 NEW = ObjectAttributes({"content-type": "text/new"})
@@ -215,6 +223,10 @@ POINTS = [
     "complete:published",
     "complete:committed",
     "delete:committed",
+    "version:displaced",
+    "version:marked",
+    "version:removed",
+    "update:named",
     "commit:run",
     "commit:committed",
     "reclaim:unlinked",
@@ -243,6 +255,7 @@ async def crash_load(root: Path, point: str) -> None:
                 await box.node.copy(BUCKET, key(name), BUCKET, key(name), attributes=NEW)
                 await box.put("deleted", pattern(size))
                 await box.node.delete(BUCKET, key("deleted"))
+                await add_versions(box, size, number)
             await put_parts(box, "parts", [pattern(2000, number), pattern(20, number)])
             os.write(1, f"parts {number}\n".encode())
             upload = await box.node.create_upload(
@@ -254,6 +267,42 @@ async def crash_load(root: Path, point: str) -> None:
             await box.node.abort_upload(BUCKET, key("aborted"), upload.upload_id)
             await box.settle()
             clean_sync(box.specs, min_age_s=0)
+
+
+async def add_versions(box: Box, size: int, number: int) -> None:
+    """A version more and, from the third on, the oldest less; says which there must be."""
+    info = await box.put("versions", pattern(size, number), bucket=ENABLED)
+    os.write(1, f"+{info.version_id} {size}/{number}\n".encode())
+    await box.node.update_object(ENABLED, key("versions"), ObjectChanges(tags={"a": "b"}))
+    marked = await box.node.delete(ENABLED, key("versions"))
+    os.write(1, f"+{marked.version_id} marker\n".encode())
+    page = await box.node.list_versions(ENABLED, VersionListQuery("versions"))
+    for version in page.versions[3:]:
+        version_id = version.info.version_id
+        os.write(1, f"-{version_id} -\n".encode())
+        await box.node.delete(ENABLED, key("versions"), version_id=version_id)
+
+
+async def check_versions(box: Box, said: list[tuple[str, str]]) -> None:
+    """All that were acknowledged and not removed are there, whole, the newest first; and at most one more on top."""
+    removed = {what[1:] for what, _ in said if what[0] == "-"}
+    made = {what[1:]: data for what, data in said if what[0] == "+"}
+    page = await box.node.list_versions(ENABLED, VersionListQuery("versions"))
+    listed = [each.info.version_id for each in page.versions]
+    kept = [version_id for version_id in reversed(made) if version_id not in removed]
+    assert [version_id for version_id in listed if version_id in kept] == kept
+    assert set(listed[1:]) <= made.keys()
+    assert [place for place, each in enumerate(page.versions) if each.is_latest] == [0][
+        : len(listed)
+    ]
+    for version_id in kept:
+        if made[version_id] == "marker":
+            with pytest.raises(VersionIsDeleteMarker):
+                await box.node.head(ENABLED, key("versions"), version_id=version_id)
+            continue
+        reader = await box.node.get(ENABLED, key("versions"), version_id=version_id)
+        size, number = map(int, made[version_id].split("/"))
+        assert await read_all(reader) == pattern(size, number)
 
 
 @pytest.mark.slow
@@ -269,9 +318,12 @@ def test_a_crash_at_any_point_loses_nothing(tmp_path: Path, point: str) -> None:
         check=False,
     )
     assert done.returncode == -9, "the point was not reached"
-    last = dict(line.split() for line in done.stdout.decode().splitlines())
+    words = [line.split() for line in done.stdout.decode().splitlines()]
+    said = [(what, data) for what, data in words if what[0] in "+-"]
+    last = {name: number for name, number in words if name[0] not in "+-"}
 
     async def check(box: Box) -> None:
+        await check_versions(box, said)
         for name, number in last.items():
             data = await box.read(name)
             if name == "parts":
