@@ -47,7 +47,8 @@ from storage.reader import (
 )
 from storage.records import StoredObject
 from storage.sealed import SealedReader, Seals, open_inline
-from storage.versions import Deletion, Publication, Update, delete_object, missing, update_object
+from storage.updates import Update, update_object
+from storage.versions import Deletion, Publication, delete_object, missing
 
 _MAX_ATTEMPTS = 10
 

@@ -1,4 +1,5 @@
-"""Owns what becomes of a key's versions in a transaction: how an object is published, marked deleted, changed, removed.
+"""Owns what becomes of a key's versions in a transaction: how an object is published, marked deleted, removed. How one is
+changed is storage.updates' business.
 
 All checks of an operation come before its first write. With versions, what was current becomes one of the others; else
 the null version is replaced, wherever it stands. Whatever is taken away for good becomes garbage, and is never locked.
@@ -14,7 +15,6 @@ from dataclasses import dataclass, replace
 from core.conditions import check_delete, check_unchanged, check_write
 from core.configs.versioning import Versioning
 from core.errors import (
-    Corrupt,
     KeyIsDeleted,
     NoSuchKey,
     NoSuchVersion,
@@ -22,17 +22,15 @@ from core.errors import (
     VersionIsDeleteMarker,
 )
 from core.events import Change
-from core.locks import check_removable, check_retention_change, default_retention
+from core.locks import check_removable, default_retention
 from core.names import ObjectKey
 from core.types import (
-    NO_CONDITIONS,
     NULL_VERSION,
     Bucket,
     Conditions,
     DeleteItem,
     DeleteResult,
     ObjectAttributes,
-    ObjectChanges,
     ObjectInfo,
 )
 from storage import crashpoints
@@ -42,7 +40,6 @@ from storage.index import (
     find_newest_other,
     find_object,
     find_other,
-    load_whole,
     newest_other_order,
     promote,
     put_current,
@@ -57,7 +54,6 @@ from storage.records import (
     OBJECT,
     Description,
     InlineSegment,
-    Refs,
     Segment,
     StoredObject,
     encode_description,
@@ -206,11 +202,11 @@ def _with_description(
         stored = StoredObject(info, stamp, (inline,))
     else:
         stored = StoredObject(info, stamp, publication.segments, sidecar_id=stamp)
-    _describe(tx, bucket.bucket_id, stored, publication.data)
+    describe_version(tx, bucket.bucket_id, stored, publication.data)
     return stored
 
 
-def _describe(
+def describe_version(
     tx: Transaction, bucket_id: int, stored: StoredObject, data: bytes | None = None
 ) -> None:
     """Keep a record in the small row that has its stamp for a name."""
@@ -268,7 +264,7 @@ def _mark_deleted(
         is_delete_marker=True,
     )
     marker = StoredObject(info, stamp, sidecar_id=stamp)
-    _describe(tx, bucket.bucket_id, marker)
+    describe_version(tx, bucket.bucket_id, marker)
     put_other(tx.connection, bucket.bucket_id, marker)
     if bucket.origin is not None:
         note_change(tx, bucket, Change.MARKED, info)
@@ -286,7 +282,9 @@ def _remove_named(
     check_delete(None if found is None else found.info, item.key, item.conditions)
     if item.seen is not None:
         is_latest = is_current or (
-            current is None and _is_newest_other(connection, bucket_id, found)
+            current is None
+            and found is not None
+            and found.order == newest_other_order(connection, bucket_id, item.key)
         )
         check_unchanged(None if found is None else found.info, item.seen, is_latest=is_latest)
     if found is None:
@@ -305,16 +303,6 @@ def _remove_named(
     if is_current or (current is None and found.info.is_delete_marker):
         promote(connection, bucket_id, item.key)
     return DeleteResult(item.key, item.version_id, found.info.is_delete_marker)
-
-
-def _is_newest_other(
-    connection: sqlite3.Connection, bucket_id: int, found: StoredObject | None
-) -> bool:
-    """Whether this is the first of the versions beside the current object."""
-    if found is None:
-        return False
-    newest = find_newest_other(connection, bucket_id, found.info.key)
-    return newest is not None and newest.order == found.order
 
 
 # --- what is not there -------------------------------------------------------------------------------------------
@@ -339,77 +327,3 @@ def refuse_marker(info: ObjectInfo) -> None:
         raise VersionIsDeleteMarker(
             key=info.key, version_id=info.version_id, modified_ns=info.modified_ns
         )
-
-
-# --- changing ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """What ObjectStore.update_object is asked for."""
-
-    key: ObjectKey
-    changes: ObjectChanges
-    now_ns: int
-    version_id: str | None = None
-    conditions: Conditions = NO_CONDITIONS
-    bypasses_governance: bool = False
-
-
-def update_object(tx: Transaction, bucket: Bucket, update: Update) -> ObjectInfo:
-    """Change what may change of a version: a new sidecar row describes it, its bytes stay where they are.
-
-    Raises NoSuchBucket, NoSuchKey, NoSuchVersion, VersionIsDeleteMarker, PreconditionFailed, ObjectLocked,
-    Corrupt."""
-    require_open(tx, bucket)
-    connection, bucket_id = tx.connection, bucket.bucket_id
-    current = find_object(connection, bucket_id, update.key)
-    found, is_current = current, True
-    if update.version_id is not None and not (
-        current is not None and current.info.version_id == update.version_id
-    ):
-        found = find_other(connection, bucket_id, update.key, update.version_id)
-        is_current = False
-    if found is None:
-        raise missing(connection, bucket_id, update.key, update.version_id)
-    refuse_marker(found.info)
-    check_write(found.info, update.key, update.conditions)
-    attributes = _changed(found.info.attributes, update)
-    whole = load_whole(connection, found)
-    if whole is None:
-        raise Corrupt(what="manifest missing", where=update.key)
-    stamp = tx.next_stamp(after=found.stamp)
-    changed = replace(
-        whole,
-        info=replace(whole.info, attributes=attributes),
-        stamp=stamp,
-        sidecar_id=stamp,
-        first_stamp=whole.order,
-    )
-    _describe(tx, bucket_id, changed)
-    if is_current:
-        put_current(connection, bucket_id, changed)
-    else:
-        put_other(connection, bucket_id, changed)
-    if whole.sidecar_id is not None:
-        tx.add_garbage(Refs(small_ids=(whole.sidecar_id,)))
-    if bucket.origin is not None:
-        note_change(tx, bucket, Change.UPDATED, changed.info)
-    crashpoints.reach("update:named")
-    return changed.info
-
-
-def _changed(old: ObjectAttributes, update: Update) -> ObjectAttributes:
-    changes = update.changes
-    retention = None if changes.removes_retention else (changes.retention or old.retention)
-    if retention != old.retention:
-        check_retention_change(
-            old.retention, retention, update.now_ns, bypass_governance=update.bypasses_governance
-        )
-    return replace(
-        old,
-        tags=old.tags if changes.tags is None else changes.tags,
-        acl=old.acl if changes.acl is None else changes.acl,
-        retention=retention,
-        legal_hold=old.legal_hold if changes.legal_hold is None else changes.legal_hold,
-    )
