@@ -1,5 +1,5 @@
-"""Owns what becomes of a key's versions in a transaction: how an object is published, marked deleted, removed. How one is
-changed is storage.updates' business.
+"""Owns what becomes of a key's versions in a transaction: how an object is published, marked deleted, removed. How
+one is changed is storage.updates' business.
 
 All checks of an operation come before its first write. With versions, what was current becomes one of the others; else
 the null version is replaced, wherever it stands. Whatever is taken away for good becomes garbage, and is never locked.
