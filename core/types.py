@@ -16,6 +16,7 @@ from core.configs.encryption import DefaultEncryption
 from core.configs.lifecycle import Lifecycle
 from core.configs.notification import NotificationRule
 from core.configs.versioning import ObjectLock, Retention, Versioning
+from core.configs.website import Website
 from core.encryption import ObjectEncryption
 from core.light import light
 from core.names import AccessKey, BucketRef, ObjectKey, UploadId, UserId
@@ -153,6 +154,7 @@ class BucketProps:
     cors: tuple[CorsRule, ...] = ()
     notification_rules: tuple[NotificationRule, ...] = ()
     encryption: DefaultEncryption | None = None
+    website: Website | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
@@ -25,8 +26,40 @@ AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 HealthCheck = Callable[[], Awaitable[Mapping[str, str]]]
 
 
-def build_app(s3_front: AsgiApp, health: HealthCheck) -> AsgiApp:
-    """The one ASGI callable of a worker."""
+@dataclass(frozen=True, slots=True)
+class Websites:
+    """What serves buckets as websites, under which domains, and on which ports whatever the host name is."""
+
+    front: AsgiApp
+    domains: tuple[str, ...] = ()
+    ports: frozenset[int] = frozenset()
+
+
+def build_app(s3_front: AsgiApp, health: HealthCheck, websites: Websites) -> AsgiApp:
+    """The one ASGI callable of a worker. Only where there are websites do requests pay for telling them apart."""
+    app = _build_api(s3_front, health)
+    if not websites.domains and not websites.ports:
+        return app
+    front, ports = websites.front, websites.ports
+    endings = tuple(f".{domain}".encode() for domain in websites.domains)
+
+    async def app_with_websites(scope: Scope, receive: Any, send: Any) -> None:
+        is_website = scope["server"][1] in ports or (endings and _host(scope).endswith(endings))
+        await (front if is_website else app)(scope, receive, send)
+
+    return app_with_websites
+
+
+def _host(scope: Scope) -> bytes:
+    """The host name that a request is for, without port."""
+    for name, value in scope["headers"]:
+        if name == b"host":
+            host: bytes = value.partition(b":")[0].strip().lower()
+            return host
+    return b""
+
+
+def _build_api(s3_front: AsgiApp, health: HealthCheck) -> AsgiApp:
     operations = Starlette(routes=[Route("/-/health", _health_endpoint(health), methods=["GET"])])
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:

@@ -252,6 +252,13 @@ class Config:
     domains: tuple[str, ...] = _setting(
         (), "host names under which BUCKET.DOMAIN addresses a bucket (virtual-host style)"
     )
+    website_domains: tuple[str, ...] = _setting(
+        (), "host names under which BUCKET.DOMAIN is the website of a bucket"
+    )
+    website_listen: str = _setting(
+        "",
+        "HOST:PORT that serves websites alone, also those of buckets called as the whole host name; empty for none",
+    )
     region: str = _setting("us-east-1", "region that clients sign for and buckets report")
     tls_cert: Path | None = _setting(
         None, "certificate chain, PEM; serves HTTPS together with the key"
@@ -278,6 +285,11 @@ class Config:
     def listen_address(self) -> tuple[str, int]:
         """Host and port of `listen`; an empty host means every IPv4 interface."""
         return parse_address(self.listen)
+
+    @property
+    def website_address(self) -> tuple[str, int] | None:
+        """Host and port of `website_listen`, if it is set."""
+        return parse_address(self.website_listen) if self.website_listen else None
 
 
 def parse_address(text: str) -> tuple[str, int]:

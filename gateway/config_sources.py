@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.config import DEFAULT_DATA, Config, Rule
+from gateway.config import DEFAULT_DATA, Config, Rule, parse_address
 
 ENV_PREFIX = "WEIR_"
 CONFIG_VARIABLE = "WEIR_CONFIG"
@@ -322,10 +322,11 @@ def _check(rule: Rule, value: Any) -> None:
 
 def _check_whole(config: Config, origins: Mapping[str, str]) -> None:
     """Rules that span settings."""
-    try:
-        config.listen_address  # noqa: B018 - parsed for its error
-    except ValueError as error:
-        raise ConfigError(f"{origins['listen']}: listen: {config.listen!r}: {error}") from None
+    for name, text in (("listen", config.listen), ("website_listen", config.website_listen)):
+        try:
+            parse_address(text)
+        except ValueError as error:
+            raise ConfigError(f"{origins[name]}: {name}: {text!r}: {error}") from None
     if len(set(config.data)) != len(config.data):
         raise ConfigError(f"{origins['data']}: data: a directory is named twice")
     _check_destinations(config)

@@ -13,12 +13,13 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 
 import uvicorn
 
 from gateway.access_log import AccessLog
 from gateway.allocator import tune_malloc
-from gateway.app import build_app
+from gateway.app import Websites, build_app
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.keys import open_key_service
@@ -30,6 +31,7 @@ from s3api.auth.authenticator import Authenticator
 from s3api.call import Settings
 from s3api.edge import S3Front
 from s3api.router import OperationRouter
+from s3api.website import Visitors, WebsiteRouter
 
 logger = logging.getLogger(__name__)
 
@@ -59,15 +61,27 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
     access_log = AccessLog(sys.stderr.buffer) if config.log.access else None
     try:
         settings = _s3_settings(config)
+        service = SingleNodeService(control, node, clock)
         front = S3Front(
-            SingleNodeService(control, node, clock),
+            service,
             Authenticator(control, settings),
             OperationRouter(),
             clock,
             settings,
             access_log,
         )
-        server = uvicorn.Server(_uvicorn_config(config, build_app(front, node.health)))
+        domains = tuple(domain.lower() for domain in config.website_domains)
+        site_front = S3Front(
+            service,
+            Visitors(),
+            WebsiteRouter(),
+            clock,
+            replace(settings, domains=domains),
+            access_log,
+        )
+        websites = Websites(site_front, domains, _website_ports(config, sockets))
+        app = build_app(front, node.health, websites)
+        server = uvicorn.Server(_uvicorn_config(config, app))
         _watch(server, parent_alive_fd)
         await server.serve(sockets)
     finally:
@@ -76,6 +90,14 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
         await node.close()
         keys.close()
         control.close()
+
+
+def _website_ports(config: Config, sockets: list[socket.socket]) -> frozenset[int]:
+    """Of the ports served on, those that are not the first: the S3 API has the same on all its sockets."""
+    if not config.website_listen:
+        return frozenset()
+    ports = [listener.getsockname()[1] for listener in sockets]
+    return frozenset(ports) - {ports[0]}
 
 
 def _s3_settings(config: Config) -> Settings:

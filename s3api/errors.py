@@ -26,6 +26,7 @@ from s3api.error_table import INTERNAL, ROWS, Row
 from s3api.protocol_errors import (
     BadPreflight,
     IllegalLocationConstraint,
+    InvalidRedirectLocation,
     InvalidRequest,
     InvalidRetentionPeriod,
     MethodNotAllowed,
@@ -45,6 +46,7 @@ _EXPLAINED = (
     PreflightForbidden,
     IllegalLocationConstraint,
     InvalidRetentionPeriod,
+    InvalidRedirectLocation,
 )
 """The errors of the protocol whose `reason` is a sentence for the user."""
 

@@ -20,6 +20,7 @@ from s3api.operations import (
     policy,
     tagging,
     versioning,
+    website,
 )
 
 
@@ -87,7 +88,7 @@ ROWS: Sequence[Row] = (
         ownership.delete_public_access_block,
         "s3:PutBucketPublicAccessBlock",
     ),
-    # --- CORS
+    # --- CORS and websites
     bucket_row("GET", "cors", cors.get_bucket_cors, "s3:GetBucketCORS"),
     bucket_row("PUT", "cors", cors.put_bucket_cors, "s3:PutBucketCORS"),
     bucket_row("DELETE", "cors", cors.delete_bucket_cors, "s3:PutBucketCORS"),
@@ -101,6 +102,9 @@ ROWS: Sequence[Row] = (
     bucket_row(
         "DELETE", "encryption", encryption.delete_bucket_encryption, "s3:PutEncryptionConfiguration"
     ),
+    bucket_row("GET", "website", website.get_bucket_website),
+    bucket_row("PUT", "website", website.put_bucket_website),
+    bucket_row("DELETE", "website", website.delete_bucket_website),
     # --- lifecycle; S3 has one permission for putting and deleting
     bucket_row(
         "GET",

@@ -39,6 +39,7 @@ from s3api.lock_headers import read_lock
 from s3api.parameters import check_version_id
 from s3api.protocol_errors import (
     InvalidChecksum,
+    InvalidRedirectLocation,
     InvalidRequest,
     InvalidStorageClass,
     MetadataTooLarge,
@@ -52,6 +53,9 @@ Fields = Mapping[str, str]
 MAX_USER_METADATA_BYTES = 2048
 """Names and values together (AWS: Working with object metadata)."""
 
+REDIRECT_LOCATION = "x-amz-website-redirect-location"
+_MAX_REDIRECT_LOCATION = 2048
+
 SYSTEM_METADATA = (
     "content-type",
     "content-encoding",
@@ -59,7 +63,7 @@ SYSTEM_METADATA = (
     "content-language",
     "cache-control",
     "expires",
-    "x-amz-website-redirect-location",
+    REDIRECT_LOCATION,
 )
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 
@@ -222,6 +226,8 @@ def read_attributes(call: Call, fields: Fields) -> ObjectAttributes:
         # A form's field may hold a line break, which would end the header that it becomes.
         if _UNPRINTABLE.search(value):
             raise _invalid(name, value, f"The value of {name} has control characters")
+    if REDIRECT_LOCATION in kept:
+        check_redirect_location(kept[REDIRECT_LOCATION])
     if not kept.get("content-type"):
         kept["content-type"] = DEFAULT_CONTENT_TYPE
     if "content-encoding" in kept:
@@ -241,6 +247,15 @@ def read_attributes(call: Call, fields: Fields) -> ObjectAttributes:
     retention, legal_hold = read_lock(call, fields)
     tags = parse_tagging(fields.get(TAGGING, ""))
     return replace(attributes, tags=tags, retention=retention, legal_hold=legal_hold)
+
+
+def check_redirect_location(value: str) -> None:
+    """Raises InvalidRedirectLocation for what a website could not redirect to."""
+    if not value.startswith(("/", "http://", "https://")):
+        raise InvalidRedirectLocation
+    if len(value) > _MAX_REDIRECT_LOCATION:
+        reason = "The length of website redirect location cannot exceed 2,048 characters."
+        raise InvalidRedirectLocation(reason=reason)
 
 
 def read_storage_class(call: Call, fields: Fields) -> str | None:

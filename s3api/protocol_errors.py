@@ -108,6 +108,22 @@ class InvalidEncryptionAlgorithm(S3Error):
     elements: ClassVar = {"name": "ArgumentName", "value": "ArgumentValue"}
 
 
+class NoSuchWebsite(S3Error):
+    """Fields: bucket."""
+
+    code = "NoSuchWebsiteConfiguration"
+    status = 404
+    message = "The specified bucket does not have a website configuration"
+    elements: ClassVar = {"bucket": "BucketName"}
+
+
+class InvalidRedirectLocation(S3Error):
+    """An x-amz-website-redirect-location that leads nowhere. Fields: reason."""
+
+    code = "InvalidRedirectLocation"
+    message = "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."
+
+
 class InvalidRequest(S3Error):
     """A request that contradicts itself or S3's rules. Fields: reason (a sentence for the user)."""
 

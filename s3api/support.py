@@ -18,6 +18,8 @@ NOTES = {
     "ListBuckets": "`prefix`, `max-buckets`, `continuation-token`, `bucket-region`",
     "CreateBucket": "`LocationConstraint` must be the configured region; ACL, object ownership",
     "PutBucketAcl": "canned, by grant headers or by document; grantees by id, e-mail address and group",
+    "PutBucketCors": "also preflights (`OPTIONS`), and the headers of answers and errors",
+    "PutBucketWebsite": "served on host names or a listener of their own: `website_domains`, `website_listen`",
     "PutObjectAcl": "as PutBucketAcl, also of a version; the time of the version stays",
     "PutBucketOwnershipControls": "unset, as a new bucket is: ACLs count (as `ObjectWriter`)",
     "PutBucketPolicy": "the whole grammar; principals and actions are checked for form, not for existence",

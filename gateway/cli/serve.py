@@ -25,6 +25,8 @@ from gateway.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 
+_FLAGS = {"listen": "--listen", "website_listen": "--set website_listen=HOST:PORT"}
+
 
 def serve(arguments: argparse.Namespace) -> int:
     """weir serve"""
@@ -42,6 +44,7 @@ def serve(arguments: argparse.Namespace) -> int:
         logger.error("mountpath unavailable, serving the others: %s", problem)
     sockets = early or _bind(config)
     endpoint = _endpoint(config, sockets[0][0])
+    website_endpoint = _endpoint(config, sockets[0][-1]) if config.website_listen else ""
     # Imported once, before the fork, so that all children share the memory.
     from gateway.job_worker import run_job_worker
     from gateway.worker import run_worker
@@ -51,7 +54,7 @@ def serve(arguments: argparse.Namespace) -> int:
         sockets,
         run_worker,
         partial(run_job_worker, started_ns=started_ns),
-        announce=lambda: _announce(config, store, endpoint),
+        announce=lambda: _announce(config, store, endpoint, website_endpoint),
     ).run()
 
 
@@ -64,11 +67,19 @@ def _is_first_start(config: Config) -> bool:
 
 
 def _bind(config: Config) -> list[list[socket.socket]]:
-    host, port = config.listen_address
+    """For each worker the sockets of the S3 API, and after them those of websites."""
+    sockets = _bind_one("listen", config.listen_address, config)
+    if config.website_address is None:
+        return sockets
+    more = _bind_one("website_listen", config.website_address, config)
+    return [mine + sites for mine, sites in zip(sockets, more, strict=True)]
+
+
+def _bind_one(setting: str, address: tuple[str, int], config: Config) -> list[list[socket.socket]]:
     try:
-        return bind_workers(host, port, config.workers)
+        return bind_workers(*address, config.workers)
     except CannotListenError as error:
-        raise UsageError(f"{error}; choose another address with --listen") from None
+        raise UsageError(f"{error}; choose another address with {_FLAGS[setting]}") from None
 
 
 def _check_tls(config: Config) -> None:
@@ -99,9 +110,11 @@ def _endpoint(config: Config, listener: socket.socket) -> str:
     return f"{config.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _announce(config: Config, store: PreparedStore, endpoint: str) -> None:
+def _announce(config: Config, store: PreparedStore, endpoint: str, website_endpoint: str) -> None:
     directories = ", ".join(str(directory) for directory in config.data)
     print(f"weir serving on {endpoint}, store in {directories}", flush=True)
+    if website_endpoint:
+        print(f"websites on {website_endpoint}", flush=True)
     if store.new_root is not None:
         local = endpoint.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
         print(_first_start(store.new_root, config.region, local), flush=True)

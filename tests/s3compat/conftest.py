@@ -13,13 +13,18 @@ from tests.s3compat.programs import NOT_INSTALLED
 from tests.server import OTHER_KEYS, Server, ServerOptions
 
 DOMAIN = "s3.weir.test"
+WEBSITE_DOMAIN = "site.weir.test"
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running weir with the root user and one other, who was added while it ran."""
     data = tmp_path_factory.mktemp("s3compat") / "data"
-    running = Server(ServerOptions([data], arguments=("--domain", DOMAIN)))
+    running = Server(
+        ServerOptions(
+            [data], arguments=("--domain", DOMAIN, "--set", f"website_domains={WEBSITE_DOMAIN}")
+        )
+    )
     running.start()
     try:
         running.add_user("other", OTHER_KEYS)

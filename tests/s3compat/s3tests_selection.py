@@ -16,21 +16,14 @@ from pathlib import Path
 MODULES = ("test_s3", "test_headers")
 
 LATER_CALLS: Mapping[str, str] = {
-    "acl": r"(put|get)_(object|bucket)_acl|(Bucket|Object)?Acl|x-amz-grant-.*",
     "cloud transition": r"restore_object",
     "logging": r".*_bucket_logging.*",
-    "ownership": r".*_bucket_ownership_controls",
-    "public access block": r".*_public_access_block",
-    "website": r".*_bucket_website",
     "iam": r"get_iam\w*client|get_sts\w*client|iam_root|iam_alt_root",
     "select": r"select_object_content",
 }
 """Operations and headers of later work, by name, in a test or in a helper that it calls."""
 
-LATER_PARAMETERS: Mapping[str, str] = {
-    "acl": r"Grant(Read|Write|FullControl)\w*|AccessControlPolicy",
-    "ownership": r"ObjectOwnership",
-}
+LATER_PARAMETERS: Mapping[str, str] = {}
 """Parameters of later work that a test itself passes. Helpers have some that most tests leave out."""
 
 LATER_MARKS: Mapping[str, str] = {
@@ -38,9 +31,7 @@ LATER_MARKS: Mapping[str, str] = {
     "bucket_logging": "logging",
     "cloud_restore": "cloud transition",
     "cloud_transition": "cloud transition",
-    "object_ownership": "ownership",
     "s3select": "select",
-    "s3website": "website",
     "user_policy": "iam",
 }
 

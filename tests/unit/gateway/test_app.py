@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.app import build_app
+from gateway.app import Websites, build_app
 
 
 async def s3_front(scope: Any, _receive: Any, send: Any) -> None:
@@ -17,13 +17,23 @@ async def s3_front(scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": scope["raw_path"]})
 
 
-def ask(path: str, states: Mapping[str, str] | None = None) -> httpx.Response:
+async def site_front(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 298, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+WEBSITES = Websites(site_front, ("site.test",), frozenset({8080}))
+
+
+def ask(
+    path: str, states: Mapping[str, str] | None = None, *, base_url: str = "http://weir.test"
+) -> httpx.Response:
     async def health() -> Mapping[str, str]:
         return states or {}
 
     async def run() -> httpx.Response:
-        transport = httpx.ASGITransport(build_app(s3_front, health))
-        async with httpx.AsyncClient(transport=transport, base_url="http://weir.test") as client:
+        transport = httpx.ASGITransport(build_app(s3_front, health, WEBSITES))
+        async with httpx.AsyncClient(transport=transport, base_url=base_url) as client:
             return await client.get(path)
 
     return asyncio.run(run())
@@ -53,3 +63,21 @@ def test_everything_else_is_s3(path: str) -> None:
     reply = ask(path)
     assert reply.status_code == 299
     assert reply.content == path.encode()
+
+
+@pytest.mark.parametrize(
+    ("base_url", "is_website"),
+    [
+        ("http://weir.test", False),
+        ("http://site.test", False),
+        ("http://mysite.test", False),
+        ("http://b.site.test", True),
+        ("http://B.Site.Test:9000", True),
+        ("http://b.site.test.org", False),
+        ("http://weir.test:8080", True),
+    ],
+)
+def test_websites_are_told_by_host_name_or_port(base_url: str, is_website: bool) -> None:
+    assert ask("/-/health", {"/a": "ok"}, base_url=base_url).status_code == (
+        298 if is_website else 200
+    )

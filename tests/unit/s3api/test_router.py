@@ -101,8 +101,6 @@ def test_named(method: str, path: str, headers: dict[str, str], operation: str) 
     [
         ("PUT", "/bucket?inventory&id=1", OperationNotImplemented),
         ("PUT", "/bucket?abac", OperationNotImplemented),
-        ("PUT", "/bucket?website", OperationNotImplemented),
-        ("DELETE", "/bucket?website", OperationNotImplemented),
         ("PUT", "/bucket/key?annotation", OperationNotImplemented),
         ("PUT", "/bucket/key?renameObject", OperationNotImplemented),
         ("POST", "/bucket/key?select&select-type=2", OperationNotImplemented),
