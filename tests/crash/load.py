@@ -170,7 +170,13 @@ class _Client:
     def _put(self, key: str, size_bytes: int) -> None:
         value = self._ledger.new_value(size_bytes)
         content = value.content()
-        self._write({key: value}, "PUT", target_of(key), content)
+        self._write({key: value}, "PUT", target_of(key), content, self._encryption())
+
+    def _encryption(self) -> dict[str, str]:
+        """A third of what is written is encrypted, which its ETag and its bytes do not show."""
+        if self._random.random() < 1 / 3:
+            return {"x-amz-server-side-encryption": "AES256"}
+        return {}
 
     def _delete(self) -> None:
         key = self._random.choice(self._own)
@@ -190,7 +196,7 @@ class _Client:
         source, key = self._random.sample(self._own, 2)
         states = self._ledger.possible(source)
         if len(states) == 1 and states[0] is not None:
-            headers = {"x-amz-copy-source": quote(f"{BUCKET}/{source}")}
+            headers = {"x-amz-copy-source": quote(f"{BUCKET}/{source}"), **self._encryption()}
             self._write({key: states[0]}, "PUT", target_of(key), headers=headers)
 
     def _retag(self) -> None:
@@ -202,6 +208,7 @@ class _Client:
                 "x-amz-copy-source": quote(f"{BUCKET}/{key}"),
                 "x-amz-metadata-directive": "REPLACE",
                 TAG: str(value.tag),
+                **self._encryption(),
             }
             self._write({key: value}, "PUT", target_of(key), headers=headers)
 
@@ -219,7 +226,7 @@ class _Client:
     def _multipart(self) -> None:
         key = self._random.choice(self._own)
         value = self._ledger.new_value(PART_BYTES + self._random.choice((1, 70 * KIB)))
-        begun = self._caller.send("POST", target_of(key, "uploads"))
+        begun = self._caller.send("POST", target_of(key, "uploads"), headers=self._encryption())
         if begun.status != 200:
             self._judge(begun, f"create upload of {key}")
             return
