@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from cluster.database import ControlDatabase, Transaction
+from cluster.user_policies import IDENTITY, read_policies
 from core.errors import (
     AccessKeyExists,
     BucketExists,
@@ -37,7 +38,6 @@ logger = logging.getLogger(__name__)
 
 _FALLBACK_CHECK_S = 1.0
 _PROPS_VERSION = 1
-_IDENTITY = "identity"
 _BUCKET = "bucket"
 _BUCKET_COLUMNS = "bucket_id, provider, namespace, name, owner_id, created_ns, region, props"
 
@@ -138,7 +138,7 @@ class EmbeddedControlStore:
             if owned:
                 raise Conflict(user=user_id, reason=f"owns {owned} buckets")
             change.execute("DELETE FROM users WHERE user_id = ?", (user_id,))
-            change.note(_IDENTITY, user_id)
+            change.note(IDENTITY, user_id)
 
     def add_credential_sync(self, credential: Credential) -> None:
         with self.database.transaction() as change:
@@ -149,7 +149,7 @@ class EmbeddedControlStore:
             cursor = change.execute("DELETE FROM credentials WHERE access_key = ?", (access_key,))
             if not cursor.rowcount:
                 raise NoSuchAccessKey(access_key=access_key)
-            change.note(_IDENTITY, access_key)
+            change.note(IDENTITY, access_key)
 
     def root_credential(self) -> Credential | None:
         """The key pair that the first start made or the settings gave; None before the first start."""
@@ -262,7 +262,7 @@ class EmbeddedControlStore:
             changes = (
                 None if self._last_change < 0 else self.database.changes_after(self._last_change)
             )
-            if changes is None or any(kind == _IDENTITY for _, kind, _ in changes):
+            if changes is None or any(kind == IDENTITY for _, kind, _ in changes):
                 self._read_identities(reader)
             if changes is None:
                 self._read_buckets(reader)
@@ -276,8 +276,11 @@ class EmbeddedControlStore:
         self._data_version = version
 
     def _read_identities(self, reader: sqlite3.Connection) -> None:
+        policies = read_policies(reader)
         users = {
-            UserId(row[0]): User(UserId(row[0]), row[1], row[2], row[3], bool(row[4]))
+            UserId(row[0]): User(
+                UserId(row[0]), row[1], row[2], row[3], bool(row[4]), policies.get(row[0], ())
+            )
             for row in reader.execute(
                 "SELECT user_id, name, display_name, email, is_root FROM users"
             )
@@ -321,7 +324,7 @@ def _insert_user(change: Transaction, user: User) -> None:
         "INSERT INTO users (user_id, name, display_name, email, is_root) VALUES (?, ?, ?, ?, ?)",
         (user.user_id, user.name, user.display_name, user.email, int(user.is_root)),
     )
-    change.note(_IDENTITY, user.user_id)
+    change.note(IDENTITY, user.user_id)
 
 
 def _insert_credential(change: Transaction, credential: Credential) -> None:
@@ -335,7 +338,7 @@ def _insert_credential(change: Transaction, credential: Credential) -> None:
         "INSERT INTO credentials (access_key, secret_key, user_id) VALUES (?, ?, ?)",
         (credential.access_key, credential.secret_key, credential.user.user_id),
     )
-    change.note(_IDENTITY, credential.access_key)
+    change.note(IDENTITY, credential.access_key)
 
 
 def _require_user(change: Transaction, user_id: UserId) -> None:

@@ -24,7 +24,7 @@ from core.errors import Corrupt, Invalid, MountpathUnavailable, OutOfSpace
 
 CONTROL_DIRECTORY = "control"
 DATABASE_NAME = "control.db"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _BUSY_TIMEOUT_S = 10.0
 _KEPT_CHANGES = 1000
@@ -51,6 +51,14 @@ CREATE TABLE buckets (
 CREATE INDEX buckets_by_owner ON buckets (owner_id);
 CREATE TABLE changes (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, key TEXT NOT NULL);
 """
+
+_POLICIES = """
+CREATE TABLE user_policies (
+    user_id TEXT NOT NULL REFERENCES users (user_id) ON DELETE CASCADE, name TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (user_id, name)
+) WITHOUT ROWID;
+"""
+"""What version 2 added. A weir that knows only version 1 would let users do what their policies forbid."""
 
 
 class SchemaTooNewError(Invalid):
@@ -146,12 +154,16 @@ class ControlDatabase:
             if found == 0:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(
-                    f"BEGIN; {_SCHEMA}"
+                    f"BEGIN; {_SCHEMA} {_POLICIES}"
                     f"INSERT INTO meta VALUES ('store_id', '{uuid.uuid4().hex}');"
                     f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
                 )
                 sync_directory(self.directory)
                 sync_directory(self.directory.parent)
+            elif found == 1:
+                connection.executescript(
+                    f"BEGIN; {_POLICIES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                )
         finally:
             connection.close()
 

@@ -128,6 +128,31 @@ def _add_user(commands: _Commands) -> None:
     listing.add_argument("--json", action="store_true", help="as JSON")
     remove = _command(group, "rm", "identities:remove_user", "remove a user and its keys")
     remove.add_argument("name", metavar="NAME", help="name or id")
+    _add_user_policy(group)
+
+
+def _add_user_policy(commands: _Commands) -> None:
+    group = _group(commands, "policy", "attach policies to users, and take them away")
+    put = _command(
+        group,
+        "put",
+        "policies:put_policy",
+        "attach a policy to a user",
+        "Attach a policy to a user, in place of one of the same name. With the first, the user may do only what its"
+        " policies allow, of what its account may.",
+    )
+    put.add_argument("name", metavar="NAME", help="the user's name or id")
+    put.add_argument("policy", metavar="POLICY", help="name of the policy")
+    put.add_argument("file", metavar="FILE", help="IAM policy in JSON; - for the standard input")
+    listing = _command(group, "ls", "policies:list_policies", "list the policies of users")
+    listing.add_argument("name", metavar="NAME", nargs="?", help="of this user alone, name or id")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    show = _command(group, "show", "policies:show_policy", "show a policy of a user")
+    show.add_argument("name", metavar="NAME", help="the user's name or id")
+    show.add_argument("policy", metavar="POLICY", help="name of the policy")
+    remove = _command(group, "rm", "policies:remove_policy", "take a policy away from a user")
+    remove.add_argument("name", metavar="NAME", help="the user's name or id")
+    remove.add_argument("policy", metavar="POLICY", help="name of the policy")
 
 
 def _add_key(commands: _Commands) -> None:

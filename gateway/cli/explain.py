@@ -8,10 +8,12 @@ from core.errors import (
     Corrupt,
     EncryptionKeyExists,
     InvalidArgument,
+    MalformedPolicy,
     MasterKeyMissing,
     MountpathUnavailable,
     NoSuchAccessKey,
     NoSuchEncryptionKey,
+    NoSuchPolicy,
     NoSuchUser,
     OutOfSpace,
     StoreError,
@@ -53,7 +55,7 @@ def explain(error: StoreError) -> str:
         case InvalidArgument():
             advice = "; name the directories that the store was made in, each with --data"
             return f"{error.name} {error.value}: {error.reason}{advice if error.name == 'data' else ''}"
-    return _explain_encryption(error)
+    return _explain_policy(error)
 
 
 def _explain_damage(error: Corrupt) -> str:
@@ -67,6 +69,15 @@ def _explain_damage(error: Corrupt) -> str:
     return f"{error.where} was written by a newer weir ({error.what}); use that one"
 
 
+def _explain_policy(error: StoreError) -> str:
+    match error:
+        case NoSuchPolicy():
+            return "the user has no policy of that name; see weir user policy ls"
+        case MalformedPolicy():
+            return f"the policy is refused: {error.reason}"
+    return _explain_encryption(error)
+
+
 def _explain_encryption(error: StoreError) -> str:
     match error:
         case NoSuchEncryptionKey():
@@ -76,5 +87,5 @@ def _explain_encryption(error: StoreError) -> str:
         case MasterKeyMissing():
             return f"the master key is missing: {error.reason}; see docs/operations.md, Encryption"
         case Conflict():
-            return f"refused: {error}"
+            return f"refused: {error.fields.get('reason') or error}"
     return f"{type(error).__name__}: {error}"

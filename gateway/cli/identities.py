@@ -26,7 +26,7 @@ def add_user(arguments: argparse.Namespace) -> int:
         arguments.email,
     )
     credential = _new_credential(arguments, user)
-    with _store(arguments) as control:
+    with open_store(arguments) as control:
         control.add_user_sync(user)
         try:
             control.add_credential_sync(credential)
@@ -40,7 +40,7 @@ def add_user(arguments: argparse.Namespace) -> int:
 
 def list_users(arguments: argparse.Namespace) -> int:
     """weir user ls"""
-    with _store(arguments) as control:
+    with open_store(arguments) as control:
         rows = [
             {
                 "name": user.name,
@@ -59,8 +59,8 @@ def list_users(arguments: argparse.Namespace) -> int:
 
 def remove_user(arguments: argparse.Namespace) -> int:
     """weir user rm"""
-    with _store(arguments) as control:
-        user = _find_user(control, arguments.name)
+    with open_store(arguments) as control:
+        user = find_user(control, arguments.name)
         owned = control.buckets(user.user_id)
         if owned:
             raise UsageError(
@@ -77,8 +77,8 @@ def remove_user(arguments: argparse.Namespace) -> int:
 
 def add_key(arguments: argparse.Namespace) -> int:
     """weir key add"""
-    with _store(arguments) as control:
-        credential = _new_credential(arguments, _find_user(control, arguments.user))
+    with open_store(arguments) as control:
+        credential = _new_credential(arguments, find_user(control, arguments.user))
         control.add_credential_sync(credential)
     _print_pair(credential)
     return 0
@@ -86,8 +86,8 @@ def add_key(arguments: argparse.Namespace) -> int:
 
 def list_keys(arguments: argparse.Namespace) -> int:
     """weir key ls"""
-    with _store(arguments) as control:
-        users = [_find_user(control, arguments.user)] if arguments.user else control.users()
+    with open_store(arguments) as control:
+        users = [find_user(control, arguments.user)] if arguments.user else control.users()
         rows = [
             {
                 "access_key": credential.access_key,
@@ -103,19 +103,19 @@ def list_keys(arguments: argparse.Namespace) -> int:
 
 def remove_key(arguments: argparse.Namespace) -> int:
     """weir key rm"""
-    with _store(arguments) as control:
+    with open_store(arguments) as control:
         control.remove_credential_sync(AccessKey(arguments.access_key))
     print(f"removed {arguments.access_key}")
     return 0
 
 
 @contextmanager
-def _store(arguments: argparse.Namespace) -> Iterator[EmbeddedControlStore]:
+def open_store(arguments: argparse.Namespace) -> Iterator[EmbeddedControlStore]:
     with closing(open_control(load(arguments).config)) as control:
         yield control
 
 
-def _find_user(control: EmbeddedControlStore, name_or_id: str) -> User:
+def find_user(control: EmbeddedControlStore, name_or_id: str) -> User:
     found = control.user_named(name_or_id) or control.user(UserId(name_or_id))
     if found is None:
         raise NoSuchUser(user=name_or_id)
