@@ -199,9 +199,12 @@ def test_a_lock_and_a_removal_at_once(client: S3Client, locked: str) -> None:
 
 def test_aws_cli_lock(client: S3Client, server: Server, locked: str) -> None:
     client.put_object(Bucket=locked, Key="a", Body=b"a")
+    with pytest.raises(ClientError) as caught:
+        client.get_object_legal_hold(Bucket=locked, Key="a")
+    assert code_of(caught.value) == "NoSuchObjectLockConfiguration"
     api = ("aws", "--endpoint-url", server.endpoint, "s3api")
     key = ("--bucket", locked, "--key", "a")
     run(*api, "put-object-legal-hold", *key, "--legal-hold", "Status=ON")
-    held = run(*api, "get-object-legal-hold", *key, "--query", "LegalHold.Status")
-    assert held.strip() == '"ON"'
-    run(*api, "put-object-legal-hold", *key, "--legal-hold", "Status=OFF")
+    assert client.get_object_legal_hold(Bucket=locked, Key="a")["LegalHold"] == {"Status": "ON"}
+    client.put_object_legal_hold(Bucket=locked, Key="a", LegalHold={"Status": "OFF"})
+    assert client.head_object(Bucket=locked, Key="a")["ObjectLockLegalHoldStatus"] == "OFF"

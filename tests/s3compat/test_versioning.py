@@ -223,12 +223,8 @@ def test_rclone_lists_and_copies_old_versions(
         put(client, versioned, "a.txt", body)
     remote = f"W:{versioned}"
     run("rclone", "copy", "--s3-versions", remote, str(tmp_path / "out"), environment=settings)
-    found = sorted(path.read_bytes() for path in (tmp_path / "out").iterdir())
-    # Its names of versions hold the second only, so those of one second are one file to it.
-    assert found[-1] == b"333"
-    assert len(found) >= 2 or len(found) == len(
-        {path.name for path in (tmp_path / "out").iterdir()}
-    )
+    # rclone names old versions by their time in seconds, so those of one second are one file to it.
+    assert b"333" in [path.read_bytes() for path in (tmp_path / "out").iterdir()]
     run("rclone", "backend", "cleanup-hidden", remote, environment=settings)
     assert [
         version["Size"] for version in client.list_object_versions(Bucket=versioned)["Versions"]
