@@ -11,7 +11,7 @@ from bench.cases import KIB, Case, wrk
 from bench.clients import connect
 from bench.fill import ensure_bucket, ensure_objects
 from bench.samples import Sample
-from bench.servers import Server
+from bench.servers import EVENT_DESTINATION, Server
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -85,6 +85,21 @@ def _logged(client: S3Client, bucket: str) -> None:
     )
 
 
+def _notified(client: S3Client, bucket: str) -> None:
+    """What the requests themselves pay: nobody listens at the destination, so messages gather."""
+    client.put_bucket_notification_configuration(
+        Bucket=bucket,
+        NotificationConfiguration={
+            "QueueConfigurations": [
+                {
+                    "QueueArn": f"arn:weir:sqs:us-east-1:{EVENT_DESTINATION}:webhook",
+                    "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"],
+                }
+            ]
+        },
+    )
+
+
 FEATURES: Sequence[Feature] = (
     Feature("plain", "none", _plain),
     Feature("versioned", "versioning", _versioned),
@@ -92,6 +107,7 @@ FEATURES: Sequence[Feature] = (
     Feature("lifecycle", "a lifecycle rule", _lifecycle),
     Feature("encrypted", "default encryption (SSE-S3)", _encrypted),
     Feature("logged", "server access logging", _logged),
+    Feature("notified", "event notifications", _notified),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,9 @@ from bench.process import tree_cpu_s
 from bench.signing import Signer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+EVENT_DESTINATION = "nowhere"
+"""Where event notifications may be sent to; nobody listens there."""
+
 ACCESS_KEY = "BENCHACCESSKEY000001"
 SECRET_KEY = "bench+secret/key+of+loopback+measurements"
 _START_TIMEOUT_S = 120.0
@@ -132,7 +136,12 @@ class Weir(Server):
         ]
 
     def environment(self) -> Mapping[str, str]:
-        return {"WEIR_ROOT_ACCESS_KEY": ACCESS_KEY, "WEIR_ROOT_SECRET_KEY": SECRET_KEY}
+        nowhere = {"name": EVENT_DESTINATION, "kind": "webhook", "url": "http://127.0.0.1:9"}
+        return {
+            "WEIR_ROOT_ACCESS_KEY": ACCESS_KEY,
+            "WEIR_ROOT_SECRET_KEY": SECRET_KEY,
+            "WEIR_EVENTS_DESTINATIONS": json.dumps([nowhere]),
+        }
 
     def is_ready(self) -> bool:
         return _status(self.endpoint + "/-/health") == 200

@@ -14,6 +14,7 @@ from core.configs.access import ObjectOwnership, PublicAccessBlock
 from core.configs.cors import CorsRule
 from core.configs.encryption import DefaultEncryption
 from core.configs.lifecycle import Lifecycle
+from core.configs.logging import Logging
 from core.configs.notification import NotificationRule
 from core.configs.versioning import ObjectLock, Retention, Versioning
 from core.configs.website import Website
@@ -155,6 +156,7 @@ class BucketProps:
     notification_rules: tuple[NotificationRule, ...] = ()
     encryption: DefaultEncryption | None = None
     website: Website | None = None
+    logging: Logging | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,6 +206,24 @@ class EventsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessLoggingConfig:
+    """The server access logs that buckets ask for (not this server's own log)."""
+
+    interval_s: float = _setting(
+        300.0,
+        "records are put into their target bucket after this time",
+        minimum=0.1,
+        maximum=86400,
+    )
+    flush_interval_s: float = _setting(
+        1.0,
+        "records are on disk after this time; a crash loses later ones",
+        minimum=0.01,
+        maximum=60,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is logged, and how. The log goes to standard error."""
 
@@ -274,6 +292,7 @@ class Config:
     jobs: JobsConfig = JobsConfig()
     lifecycle: LifecycleConfig = LifecycleConfig()
     events: EventsConfig = EventsConfig()
+    access_logging: AccessLoggingConfig = AccessLoggingConfig()
     log: LogConfig = LogConfig()
     debug: DebugConfig = DebugConfig()
 

@@ -16,12 +16,13 @@ from gateway.event_destinations import open_destinations
 from gateway.job_kinds import job_kinds, owner_name
 from gateway.keys import open_key_service
 from gateway.node import open_node
-from gateway.startup import open_control
+from gateway.startup import open_control, server_log_directory
 from jobs.bucket_repair import BucketRepairJob
 from jobs.event_delivery import EventDelivery, Pace
 from jobs.periodic import ShouldStop, ThreadJob
 from jobs.queue import JobQueue
 from jobs.runner import Job, JobRunner
+from jobs.server_logs import ServerLogJob
 from storage.layout import IDENTITY_FILE, MountpathSpec
 from storage.node import LocalNode
 from storage.space import clean_sync
@@ -55,6 +56,9 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
         specs = [mountpath.spec for mountpath in node.mountpaths.all]
         jobs: list[Job] = [
             BucketRepairJob(_REPAIR_INTERVAL_S, control, node, clock, started_ns),
+            ServerLogJob(
+                config.access_logging.interval_s, server_log_directory(control), control, node
+            ),
             ThreadJob("control store copies", _REPLICAS_INTERVAL_S, _copying(copies)),
             ThreadJob(
                 "space cleanup", config.jobs.space_cleanup_interval_s, _cleaning(config, specs)

@@ -61,6 +61,11 @@ def open_control(config: Config) -> EmbeddedControlStore:
     return EmbeddedControlStore(control_home(config.data))
 
 
+def server_log_directory(control: EmbeddedControlStore) -> Path:
+    """Where records of server access logs gather."""
+    return control.home / CONTROL_DIRECTORY / "server-logs"
+
+
 def prepare_store(config: Config) -> PreparedStore:
     """Make or find the store, with its root user. No database stays open, so the caller may fork.
 

@@ -26,7 +26,8 @@ from gateway.keys import open_key_service
 from gateway.node import open_node
 from gateway.protocol import Limits, limited
 from gateway.service import SingleNodeService
-from gateway.startup import open_control
+from gateway.startup import open_control, server_log_directory
+from jobs.log_spool import SpoolWriter
 from s3api.auth.authenticator import Authenticator
 from s3api.call import Settings
 from s3api.edge import S3Front
@@ -59,6 +60,11 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
     keys = open_key_service(config, control)
     node = await open_node(config, clock, keys)
     access_log = AccessLog(sys.stderr.buffer) if config.log.access else None
+    server_log = SpoolWriter(
+        server_log_directory(control),
+        flush_interval_s=config.access_logging.flush_interval_s,
+        roll_interval_s=config.access_logging.interval_s,
+    )
     try:
         settings = _s3_settings(config)
         service = SingleNodeService(control, node, clock)
@@ -70,6 +76,7 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
             settings,
             access_log,
         )
+        front.server_log = server_log
         domains = tuple(domain.lower() for domain in config.website_domains)
         site_front = S3Front(
             service,
@@ -79,6 +86,7 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
             replace(settings, domains=domains),
             access_log,
         )
+        site_front.server_log = server_log
         websites = Websites(site_front, domains, _website_ports(config, sockets))
         app = build_app(front, node.health, websites)
         server = uvicorn.Server(_uvicorn_config(config, app))
@@ -87,6 +95,7 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
     finally:
         if access_log is not None:
             access_log.close()
+        server_log.close()
         await node.close()
         keys.close()
         control.close()

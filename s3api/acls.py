@@ -42,9 +42,9 @@ HEADERS = frozenset({_CANNED, *_GRANTS})
 
 # One grantee: id="...", uri=... or emailAddress=..., quoted or not.
 _GRANTEE = re.compile(r'\s*(id|uri|emailAddress)\s*=\s*(?:"([^",]*)"|([^",\s]*))\s*', re.IGNORECASE)
-_XSI = "http://www.w3.org/2001/XMLSchema-instance"
-_XSI_TYPE = f"{{{_XSI}}}type"
-_GRANTEE_TYPES: Mapping[str, tuple[str, str]] = {
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+XSI_TYPE = f"{{{XSI}}}type"
+GRANTEE_TYPES: Mapping[str, tuple[str, str]] = {
     "CanonicalUser": ("id", "ID"),
     "Group": ("uri", "URI"),
     "AmazonCustomerByEmail": ("emailaddress", "EmailAddress"),
@@ -110,10 +110,10 @@ def _header_grants(users: ObjectService, name: str, value: str) -> Iterable[Gran
             reason = "Argument format not recognized"
             raise InvalidArgument(name=name, value=value, reason=reason)
         kind, quoted, bare = match.groups()
-        yield _grant(users, _GRANTS[name], kind.lower(), quoted if bare is None else bare)
+        yield grant_to(users, _GRANTS[name], kind.lower(), quoted if bare is None else bare)
 
 
-def _grant(users: ObjectService, permission: Permission, kind: str, value: str) -> Grant:
+def grant_to(users: ObjectService, permission: Permission, kind: str, value: str) -> Grant:
     """A grant to whom a name of some kind ("id", "uri", "emailaddress") names."""
     if kind == "uri":
         return Grant(permission, group=_group(value))
@@ -184,7 +184,7 @@ async def parse_acl(users: ObjectService, source: bytes, owner_id: UserId) -> Ac
         # A client that changes an ACL sends back what it was shown, also of the anonymous.
         Grant(permission, NOBODY)
         if (kind, value) == ("id", ANONYMOUS_ID)
-        else _grant(users, permission, kind, value)
+        else grant_to(users, permission, kind, value)
         for permission, kind, value in grants
     )
 
@@ -206,7 +206,7 @@ def _named(node: Element) -> _Named:
         permission = Permission(texts(node).get("Permission", "").strip())
     except ValueError:
         raise MalformedACL(reason="a grant of no permission there is") from None
-    kind, name = _GRANTEE_TYPES.get(grantee.get(_XSI_TYPE, ""), ("", ""))
+    kind, name = GRANTEE_TYPES.get(grantee.get(XSI_TYPE, ""), ("", ""))
     value = texts(grantee).get(name)
     if value is None:
         raise MalformedACL(reason="a grantee of no type there is, or without name")
@@ -230,7 +230,7 @@ def _shown_grant(users: ObjectService, grant: Grant) -> str:
     else:
         kind, grantee = "Group", element("URI", grant.group.value)
     return (
-        f'<Grant><Grantee xmlns:xsi="{_XSI}" xsi:type="{kind}">{grantee}</Grantee>'
+        f'<Grant><Grantee xmlns:xsi="{XSI}" xsi:type="{kind}">{grantee}</Grantee>'
         f"{element('Permission', grant.permission.value)}</Grant>"
     )
 

@@ -20,6 +20,7 @@ from core.types import Bucket, Conditions, Identity, ObjectInfo
 if TYPE_CHECKING:
     from s3api.auth.post_form import PostForm
     from s3api.gate import Access
+    from s3api.server_log import LogEntry
 
 
 @dataclass(slots=True)
@@ -29,7 +30,8 @@ class Request:
     `headers`: lower-case names; values are the raw bytes decoded as latin-1, trimmed; repeated headers joined with
     ",". `query`: decoded names and values, first value wins, "" for a valueless name. `raw_path` is the path as sent
     (percent-encoded, without the query), `raw_query` the query as sent. `bucket` and `key` are decoded but unchecked
-    names, from path style or virtual-host style; None or empty where absent.
+    names, from path style or virtual-host style; None or empty where absent. `log_entries`: what server access logs
+    will say of it, if a bucket that it concerns has one.
     """
 
     method: str
@@ -45,6 +47,7 @@ class Request:
     is_virtual_host: bool = False
     request_id: str = ""
     operation: str = "-"  # its name, once it is routed; for logs
+    log_entries: list[LogEntry] | None = None
 
 
 class Level(Enum):
@@ -174,12 +177,13 @@ class Settings:
 @dataclass(slots=True)
 class Response:
     """What the edge sends. Header names are lower-case bytes. The edge adds content-length for bytes and readers (to a
-    HEAD only the operation's own), request ids, date and server, and it closes a reader.
+    HEAD only the operation's own), request ids, date and server, and it closes a reader. `code`: of an error.
     """
 
     status: int = 200
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytes | ObjectReader = b""
+    code: str = ""
 
 
 Handler = Callable[[Call], Awaitable[Response]]

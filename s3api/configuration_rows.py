@@ -1,5 +1,5 @@
 """Owns the rows of the operation table for what is configured about a bucket and acts beside its requests:
-event notifications, and what is never set here at all."""
+access logs, event notifications, and what is never set here at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from s3api.call import Level, Operation, Row
 from s3api.feature_rows import bucket_row
-from s3api.operations import notification, unset
+from s3api.operations import logging, notification, unset
 
 _BUCKET = Level.BUCKET
 
@@ -70,6 +70,8 @@ _UNSET_ROWS: Sequence[Row] = (
 )
 
 CONFIGURATION_ROWS: Sequence[Row] = (
+    bucket_row("GET", "logging", logging.get_bucket_logging),
+    bucket_row("PUT", "logging", logging.put_bucket_logging),
     bucket_row(
         "GET",
         "notification",

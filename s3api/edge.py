@@ -15,7 +15,7 @@ from core.errors import Denied, NoSuchBucket, StoreError, Unavailable, VersionIs
 from core.events import with_origin
 from core.names import BucketName, BucketRef, parse_bucket_name, parse_object_key
 from core.protocols import Clock, ObjectReader, ObjectService
-from core.types import Bucket
+from core.types import ANONYMOUS, Bucket
 from s3api import cors
 from s3api.call import (
     Authenticator,
@@ -35,6 +35,7 @@ from s3api.gate import Gate
 from s3api.headers import parse_copy_source
 from s3api.origins import origin_of
 from s3api.request import parse_request
+from s3api.server_log import COPY_SOURCE_OPERATIONS, LogEntry, Outcome, ServerLog, row_of
 from s3api.sources import marker_refusal
 
 Scope = dict[str, Any]
@@ -78,6 +79,7 @@ class S3Front:
         self._gate = Gate(store, clock, settings)
         self._observer = observer
         self._quiet_until = 0.0
+        self.server_log: ServerLog | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -93,11 +95,13 @@ class S3Front:
             return
         except Exception as error:
             response = error_response(error, request)
+            self._log_unadmitted(request)
             # What is not implemented is no failure of ours: clients probe for it.
             if response.status >= 500 and response.status != 501:
                 self._log_failure(request, error)
         if (origin := request.headers.get("origin")) is not None:
             response.headers += cors.answer_headers(self._store, request, origin)
+        ready = started if request.log_entries is None else time.perf_counter()
         try:
             sent_bytes = await _send(response, request, scope, send)
             status = response.status
@@ -107,10 +111,45 @@ class S3Front:
                 self._log_failure(request, error)
             status, sent_bytes = _STATUS_CUT, 0
         self._observe(request, status, sent_bytes, started)
+        if request.log_entries is not None:
+            self._keep_log(request, response, (status, sent_bytes), (started, ready))
 
     def _observe(self, request: Request, status: int, sent_bytes: int, started: float) -> None:
         if self._observer is not None:
             self._observer(request, status, sent_bytes, time.perf_counter() - started)
+
+    def _log_for(self, call: Call, bucket: Bucket, key: str, operation: str = "") -> None:
+        """Have a server access log say of the request what concerns a bucket that is logged."""
+        entries = call.request.log_entries or []
+        entries.append(LogEntry(call, bucket, key, operation))
+        call.request.log_entries = entries
+
+    def _log_unadmitted(self, request: Request) -> None:
+        """What failed before its bucket was looked up, as for its signature, is logged too."""
+        if request.log_entries is not None or self.server_log is None or not request.bucket:
+            return
+        try:
+            bucket = self._store.get_bucket(BucketRef(BucketName(request.bucket)))
+        except StoreError:
+            return
+        if bucket.props.logging is not None:
+            call = Call(request, ANONYMOUS, self._store, self._clock, self._settings)
+            self._log_for(call, bucket, (request.key or b"").decode("utf-8", "replace"))
+
+    def _keep_log(
+        self,
+        request: Request,
+        response: Response,
+        sent: tuple[int, int],
+        times: tuple[float, float],
+    ) -> None:
+        if self.server_log is None or request.log_entries is None:
+            return
+        started, ready = times
+        total_s, now_ns = time.perf_counter() - started, self._clock.now_ns()
+        outcome = Outcome(response, *sent, total_s, ready - started, now_ns)
+        for entry in request.log_entries:
+            self.server_log.write(row_of(entry, request, outcome))
 
     def _log_failure(self, request: Request, error: Exception) -> None:
         """A full or lost disk fails every request in the same way, so it is said once in a while, without traceback."""
@@ -159,6 +198,8 @@ class S3Front:
         if bucket.props.notification_rules:
             origin = origin_of(request, call.identity, self._settings)
             call.bucket = bucket = with_origin(bucket, origin)
+        if bucket.props.logging is not None:
+            self._log_for(call, bucket, (request.key or b"").decode("utf-8", "replace"))
         expected_owner = request.headers.get("x-amz-expected-bucket-owner")
         if expected_owner is not None and expected_owner != bucket.owner.user_id:
             raise Denied(reason="bucket owner differs from x-amz-expected-bucket-owner")
@@ -172,6 +213,9 @@ class S3Front:
     async def _resolve_source(self, call: Call) -> CopySource:
         name, raw_key, version_id = parse_copy_source(call.request.headers["x-amz-copy-source"])
         bucket = self._bucket(name)
+        if bucket.props.logging is not None:
+            operation = COPY_SOURCE_OPERATIONS[call.request.operation]
+            self._log_for(call, bucket, raw_key.decode("utf-8", "replace"), operation)
         expected_owner = call.request.headers.get("x-amz-source-expected-bucket-owner")
         if expected_owner is not None and expected_owner != bucket.owner.user_id:
             raise Denied(reason="bucket owner differs from x-amz-source-expected-bucket-owner")

@@ -61,23 +61,13 @@ def read_encryption(call: Call, fields: Fields) -> EncryptionRequest | None:
     """
     if _ALL.isdisjoint(fields):
         default = call.target_bucket.props.encryption
-        return None if default is None else _by_default(default)
+        return None if default is None else default.request()
     return _asked(call, fields)
 
 
 def asks_for_encryption(fields: Fields) -> bool:
     """Whether a copy onto itself is to change the encryption."""
     return not _ALL.isdisjoint(fields)
-
-
-def _by_default(default: DefaultEncryption) -> EncryptionRequest | None:
-    if default.mode is None:
-        return None
-    if default.mode is EncryptionMode.S3:
-        return SSE_S3
-    return EncryptionRequest(
-        default.mode, default.kms_key_id, uses_bucket_key=default.uses_bucket_key
-    )
 
 
 def _asked(call: Call, fields: Fields) -> EncryptionRequest | None:
@@ -113,7 +103,7 @@ def _without_method(fields: Fields, default: DefaultEncryption | None) -> Encryp
     """Fields of SSE-KMS beside the bucket's default: only whether a bucket key is used may be said alone."""
     if _KMS_KEY_ID in fields or _CONTEXT in fields:
         _refuse_kms_fields(fields, "no encryption method")
-    request = None if default is None else _by_default(default)
+    request = None if default is None else default.request()
     if request is None or request.mode is not EncryptionMode.KMS:
         return request
     return replace(request, uses_bucket_key=_uses_bucket_key(fields))

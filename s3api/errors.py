@@ -80,7 +80,7 @@ def error_response(error: BaseException, request: Request) -> Response:
         # AWS documents the header for objects and markers only; ceph/s3-tests asks for it here too.
         headers.append((b"x-amz-delete-marker", b"false"))
     if request.method == "HEAD":
-        return Response(said.status, [XML_TYPE, *headers])
+        return Response(said.status, [XML_TYPE, *headers], code=said.code)
     body = document(
         "Error",
         element("Code", said.code),
@@ -91,7 +91,7 @@ def error_response(error: BaseException, request: Request) -> Response:
         element("HostId", HOST_ID.decode()),
         namespace=False,
     )
-    return Response(said.status, [XML_TYPE, *headers], body)
+    return Response(said.status, [XML_TYPE, *headers], body, said.code)
 
 
 def _own_code(kind: type[StoreError]) -> str | None:

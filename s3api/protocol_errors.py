@@ -57,6 +57,16 @@ class NoSuchConfiguration(S3Error):
     message = "The specified configuration does not exist."
 
 
+class NoSuchLoggingTarget(S3Error):
+    """Fields: bucket."""
+
+    # AWS has a code of its own for it, InvalidTargetBucketForLogging; ceph/s3-tests asks for this one.
+    code = "NoSuchKey"
+    status = 404
+    message = "The target bucket for logging does not exist"
+    elements: ClassVar = {"bucket": "TargetBucket"}
+
+
 class NoReplicationConfiguration(S3Error):
     """Fields: bucket."""
 

@@ -61,6 +61,14 @@ NOTES = {
     "CompleteMultipartUpload": (
         "conditional, checksums, `x-amz-mp-object-size`; may be repeated; copies no data"
     ),
+    "PutBucketLogging": (
+        "a target bucket that is not there is `NoSuchKey` (S3: `InvalidTargetBucketForLogging`); one "
+        "that is logged itself or has default encryption is refused, as the public s3-tests suite has it"
+    ),
+    "PutBucketNotificationConfiguration": (
+        "destinations are webhooks and Redis streams that the settings name; no EventBridge"
+    ),
+    "GetObjectTorrent": "always `404 NoSuchKey`",
     "PostObject": "browser forms with policies; not an operation of the SDKs",
 }
 

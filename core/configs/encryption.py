@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.encryption import EncryptionMode
+from core.encryption import SSE_S3, EncryptionMode, EncryptionRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +20,11 @@ class DefaultEncryption:
     kms_key_id: str = ""
     uses_bucket_key: bool = False
     blocks_customer_keys: bool = False
+
+    def request(self) -> EncryptionRequest | None:
+        """What is asked for in the place of a writer that asks for nothing."""
+        if self.mode is None:
+            return None
+        if self.mode is EncryptionMode.S3:
+            return SSE_S3
+        return EncryptionRequest(self.mode, self.kms_key_id, uses_bucket_key=self.uses_bucket_key)

@@ -16,6 +16,7 @@ from s3api.lock_headers import has_digest
 from s3api.operations.guarded import asks_bypass, may_bypass
 from s3api.parameters import check_version_id
 from s3api.protocol_errors import InvalidRequest, MalformedXML
+from s3api.server_log import BATCH_DELETE, LogEntry
 from s3api.xml import XML_TYPE, children, document, element, escape, optional, parse, texts
 
 MAX_KEYS = 1000
@@ -49,7 +50,19 @@ async def delete_objects(call: Call) -> Response:
         pairs = list(zip(wanted, may, strict=True))
         await _delete(call, [each for each, yes in pairs if yes], bypass_governance=True)
         await _delete(call, [each for each, yes in pairs if not yes], bypass_governance=False)
+    if call.request.log_entries is not None:
+        call.request.log_entries += [_log_entry(call, entry) for entry in entries]
     return Response(200, [XML_TYPE], _result(entries, is_quiet))
+
+
+def _log_entry(call: Call, entry: _Entry) -> LogEntry:
+    """What a server access log says of one of the keys, beside the request as a whole."""
+    made = LogEntry(call, call.target_bucket, entry.key, BATCH_DELETE, 204)
+    made.version_id = entry.version_id
+    if isinstance(entry.outcome, Exception):
+        said = shown(entry.outcome)
+        made.status, made.code = said.status, said.code
+    return made
 
 
 async def _delete(

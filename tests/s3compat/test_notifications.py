@@ -73,6 +73,8 @@ def server(
         "WEIR_EVENTS_DESTINATIONS": json.dumps(destinations),
         "WEIR_EVENTS_POLL_INTERVAL_S": "0.02",
         "WEIR_EVENTS_MAX_RETRY_INTERVAL_S": "0.2",
+        "WEIR_LIFECYCLE_DAY_S": "0.001",
+        "WEIR_LIFECYCLE_INTERVAL_S": "1e6",
     }
     data = [tmp_path_factory.mktemp("events") / name for name in ("disk1", "disk2")]
     running = Server(ServerOptions(data, workers=1, environment=environment))
@@ -343,6 +345,25 @@ def test_events_of_tags_and_acls(client: S3Client, bucket: str, receiver: Receiv
     receiver.wait_for(lambda: len(receiver.names(bucket)) == 3)
     assert receiver.names(bucket) == ["ObjectTagging:Put", "ObjectTagging:Delete", "ObjectAcl:Put"]
     assert {record["eventVersion"] for record in receiver.records(bucket)} == {"2.3"}
+
+
+def test_events_of_lifecycle_rules(
+    client: S3Client, server: Server, bucket: str, receiver: Receiver
+) -> None:
+    client.put_object(Bucket=bucket, Key="old", Body=b"x")
+    events = _queue("s3:LifecycleExpiration:*", "s3:ObjectRemoved:*")
+    _configure(client, bucket, QueueConfigurations=[events])
+    client.put_bucket_lifecycle_configuration(
+        Bucket=bucket,
+        LifecycleConfiguration={
+            "Rules": [{"Status": "Enabled", "Filter": {}, "Expiration": {"Days": 1}}]
+        },
+    )
+    server.admin("job", "start", "lifecycle", "--bucket", bucket)
+    receiver.wait_for(lambda: bool(receiver.names(bucket)))
+    (record,) = receiver.records(bucket)
+    assert record["eventName"] == "LifecycleExpiration:Delete"
+    assert record["userIdentity"] == {"principalId": "s3.amazonaws.com"}
 
 
 def test_events_of_anonymous_posts(
