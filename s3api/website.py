@@ -26,6 +26,7 @@ from s3api.errors import HOST_ID, shown
 from s3api.operations.cors import preflight
 from s3api.operations.object import get_object, head_object
 from s3api.protocol_errors import MethodNotAllowed, NoSuchWebsite
+from s3api.server_log import LogEntry
 
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _REDIRECT = b"x-amz-website-redirect-location"
@@ -75,6 +76,10 @@ async def visit(call: Call) -> Response:
         if request.method not in _METHODS:
             raise MethodNotAllowed(method=request.method, resource="OBJECT", allowed=_METHODS)
         call.bucket = call.store.get_bucket(BucketRef(BucketName(request.bucket or "")))
+        if call.bucket.props.logging is not None:
+            visited = (request.key or b"").decode("utf-8", "replace")
+            operation = f"WEBSITE.{request.method}.OBJECT"
+            request.log_entries = [LogEntry(call, call.bucket, visited, operation)]
         website = call.bucket.props.website
         if website is None:
             raise NoSuchWebsite(bucket=call.bucket.name)

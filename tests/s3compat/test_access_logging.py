@@ -31,6 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     environment = {
         "WEIR_ACCESS_LOGGING_INTERVAL_S": "0.1",
         "WEIR_ACCESS_LOGGING_FLUSH_INTERVAL_S": "0.02",
+        "WEIR_WEBSITE_DOMAINS": "site.test",
     }
     data = [tmp_path_factory.mktemp("logging") / "data"]
     running = Server(ServerOptions(data, workers=1, environment=environment))
@@ -305,6 +306,19 @@ def test_records_of_strangers(
     listing = found["REST.GET.BUCKET"]
     assert listing["authentication"] == "QueryString"
     assert re.search(r"Signature=\.\.\.", listing["request"])
+
+
+def test_records_of_visits_to_a_website(
+    client: S3Client, server: Server, source: str, target: str
+) -> None:
+    _log(client, source, target)
+    client.put_bucket_website(
+        Bucket=source, WebsiteConfiguration={"IndexDocument": {"Suffix": "index.html"}}
+    )
+    host = {"host": f"{source}.site.test"}
+    assert requests.get(f"{server.endpoint}/page", headers=host, timeout=30).status_code == 403
+    record = _wait_for(client, target, "WEBSITE.GET.OBJECT")["WEBSITE.GET.OBJECT"]
+    assert (record["key"], record["requester"], record["status"]) == ("page", "-", "403")
 
 
 def test_names_of_log_objects(
