@@ -186,6 +186,14 @@ def _is_restricted(bucket: Bucket) -> bool:
     )
 
 
+def keys_asked(identity: Identity, bucket: Bucket) -> frozenset[str]:
+    """The condition keys that the policies on a caller and a bucket ask for."""
+    texts = [] if identity.user is None else [text for _, text in identity.user.policies]
+    if bucket.props.policy:
+        texts.append(bucket.props.policy)
+    return frozenset[str]().union(*(parsed(text).keys for text in texts))
+
+
 def has_public_policy(bucket: Bucket) -> bool:
     """Whether the bucket has a policy that makes it public."""
     return bool(bucket.props.policy) and is_public(parsed(bucket.props.policy))

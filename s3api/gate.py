@@ -8,11 +8,12 @@ from collections.abc import Mapping
 
 from core import access, acl
 from core.access import Decision, Resource
-from core.errors import Denied, NoSuchKey, NoSuchVersion, VersionIsDeleteMarker
-from core.names import ObjectKey
+from core.errors import Denied, NoSuchKey, NoSuchUpload, NoSuchVersion, VersionIsDeleteMarker
+from core.names import ObjectKey, UploadId
 from core.policy.actions import of_version
 from core.protocols import Clock, ObjectStore
 from core.types import Bucket, Identity, ObjectInfo
+from s3api import upload_facts
 from s3api.call import Call, CopySource, Operation, Settings
 from s3api.facts import RequestFacts
 
@@ -26,7 +27,7 @@ _BESIDE = {"GetObjectAttributes": "s3:GetObject"}
 class Access:
     """What one caller asks of one bucket where more than ownership decides, and what was decided so far."""
 
-    __slots__ = ("_asked", "_bucket", "_facts", "_identity", "_store")
+    __slots__ = ("_bucket", "_decided", "_facts", "_identity", "_store")
 
     def __init__(
         self, store: ObjectStore, identity: Identity, bucket: Bucket, facts: RequestFacts
@@ -35,7 +36,7 @@ class Access:
         self._identity = identity
         self._bucket = bucket
         self._facts = facts
-        self._asked: list[tuple[str, ObjectKey]] = []
+        self._decided: list[tuple[str, ObjectKey, ObjectInfo]] = []
 
     @property
     def is_charged(self) -> bool:
@@ -61,7 +62,7 @@ class Access:
                 self._decide_on_absent(action, key, error)
                 return None
             decision = self._ask(action, Resource(self._bucket, key, info))
-            self._asked.append((action, key))
+            self._decided.append((action, key, info))
         if decision is not Decision.ALLOWED:
             raise access.denied(action, self._bucket)
         return info
@@ -87,8 +88,11 @@ class Access:
         raise error
 
     def check(self, info: ObjectInfo) -> None:
-        """Decide again on the very version that is about to be read. Raises Denied."""
-        for action, key in self._asked:
+        """Decide again if the version that is about to be read is not like the one that was decided on in all that
+        decides: owner, ACL and tags. Raises Denied."""
+        for action, key, decided in self._decided:
+            if info.attributes == decided.attributes:
+                continue
             if self._ask(action, Resource(self._bucket, key, info)) is not Decision.ALLOWED:
                 raise access.denied(action, self._bucket)
 
@@ -128,7 +132,8 @@ class Gate:
             return
         if not action:
             return
-        asked = call.access = self._access(call)
+        fields = await self._said_at_creation(call, operation)
+        asked = call.access = self._access(call, fields)
         key, version_id = call.key, call.request.query.get("versionId")
         await asked.require(action, key, version_id)
         if operation.name in _BESIDE:
@@ -169,6 +174,20 @@ class Gate:
             await asked.require("s3:GetObjectTagging", source.key, source.version_id)
             await self.authorize(call, "s3:PutObjectTagging", call.key)
         return CopySource(bucket, source.key, source.version_id, info)
+
+    async def _said_at_creation(self, call: Call, operation: Operation) -> Mapping[str, str] | None:
+        """What stands for the headers of a request that goes on with an upload; None where they stand for
+        themselves."""
+        if operation.name not in upload_facts.OPERATIONS:
+            return None
+        if not upload_facts.asks_of_creation(access.keys_asked(call.identity, call.target_bucket)):
+            return None
+        upload_id = UploadId(call.request.query.get("uploadId", ""))
+        try:
+            upload = await self._store.get_upload(call.target_bucket, call.target_key, upload_id)
+        except NoSuchUpload:
+            return None
+        return {**upload_facts.said_at_creation(upload), **call.request.headers}
 
     def _access(
         self,

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from core.errors import MalformedPolicy
 from core.policy.globs import Pattern, Values, normal_key, parse_pattern
 from core.policy.keys import is_known_key
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Operand = Pattern | Decimal | Network | bool | bytes
 """The value of a condition, parsed."""
@@ -232,12 +234,19 @@ def _compared(compare: Callable[[Any, Any], bool], parse: Callable[[str], Operan
 def _address_meets(text: str, operand: Operand, _values: Values) -> bool:
     if not isinstance(operand, Network):
         return False
+    address = _address(text)
+    return address is not None and address in operand
+
+
+@lru_cache(maxsize=1024)
+def _address(text: str) -> Address | None:
+    """The address of a client, of which the same ones come again and again; an IPv4 address in IPv6 form is that."""
     try:
-        address = ipaddress.ip_address(text)
+        found = ipaddress.ip_address(text)
     except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address) in operand
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
 
 
 def _ordered(name: str, parse: Callable[[str, bool], Operand]) -> dict[str, _Kind]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from core.policy.document import Effect, Policy, Statement
 from core.policy.globs import Values, glob_matches
@@ -48,11 +48,10 @@ def _names_caller(statement: Statement, caller: Caller) -> bool:
     return principals is None or principals.match(caller) != statement.not_principals
 
 
-def _names_action(patterns: Sequence[str], action: str) -> bool:
+@lru_cache(maxsize=8192)
+def _names_action(patterns: tuple[str, ...], action: str) -> bool:
     lowered = action.lower()
-    return any(
-        pattern in ("*", "s3:*", lowered) or glob_matches(pattern, lowered) for pattern in patterns
-    )
+    return any(glob_matches(pattern, lowered) for pattern in patterns)
 
 
 def _names_resource(statement: Statement, ask: Ask) -> bool:

@@ -41,24 +41,23 @@ class Variable:
 Token = str | Wild | Variable
 
 
-@dataclass(frozen=True, slots=True)
 class Pattern:
     """A pattern as it was written. `has_wildcards` is false for a fixed text (or one with variables alone)."""
 
-    tokens: tuple[Token, ...]
+    __slots__ = ("_compiled", "has_variables", "has_wildcards", "tokens")
 
-    @property
-    def has_variables(self) -> bool:
-        return any(isinstance(token, Variable) for token in self.tokens)
-
-    @property
-    def has_wildcards(self) -> bool:
-        return any(isinstance(token, Wild) for token in self.tokens)
+    def __init__(self, tokens: tuple[Token, ...]) -> None:
+        self.tokens = tokens
+        self.has_variables = any(isinstance(token, Variable) for token in tokens)
+        self.has_wildcards = any(isinstance(token, Wild) for token in tokens)
+        self._compiled = None if self.has_variables else _Compiled(tokens)
 
     def matches(self, text: str, values: Values) -> bool:
         """Whether the whole text meets the pattern. One with a variable that has no value meets nothing."""
-        tokens = _filled(self.tokens, values) if self.has_variables else self.tokens
-        return tokens is not None and _compiled(tokens).matches(text)
+        if self._compiled is not None:
+            return self._compiled.matches(text)
+        tokens = _filled(self.tokens, values)
+        return tokens is not None and _Compiled(tokens).matches(text)
 
     def split(self, separator: str, most: int) -> tuple[Pattern, ...]:
         """The patterns between the first `most` separators that are written out."""
@@ -162,40 +161,44 @@ class _Compiled:
 class _Part:
     """A run of characters, some of which may be any."""
 
-    __slots__ = ("_expression", "_text", "length")
+    __slots__ = ("_expression", "_source", "_text", "length")
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self.length = sum(1 if token is Wild.ONE else len(str(token)) for token in tokens)
         self._text = "".join(str(token) for token in tokens if not isinstance(token, Wild))
         # Characters and dots alone: nothing that could make the search go back.
-        self._expression = (
-            re.compile(
-                "".join("." if token is Wild.ONE else re.escape(str(token)) for token in tokens),
-                re.DOTALL,
-            )
+        self._source = (
+            "".join("." if token is Wild.ONE else re.escape(str(token)) for token in tokens)
             if Wild.ONE in tokens
-            else None
+            else ""
         )
+        self._expression: re.Pattern[str] | None = None
 
     def is_at(self, text: str, position: int) -> bool:
-        if self._expression is None:
+        if not self._source:
             return text.startswith(self._text, position)
-        return self._expression.match(text, position) is not None
+        return self._compiled().match(text, position) is not None
 
     def end_in(self, text: str, start: int, end: int) -> int:
         """Where the first occurrence within text[start:end] ends; -1 for none."""
-        if self._expression is None:
+        if not self._source:
             found = text.find(self._text, start, end)
             return found if found < 0 else found + self.length
-        match = self._expression.search(text, start, end)
+        match = self._compiled().search(text, start, end)
         return -1 if match is None else match.end()
 
-
-@lru_cache(maxsize=4096)
-def _compiled(tokens: tuple[Token, ...]) -> _Compiled:
-    return _Compiled(tokens)
+    def _compiled(self) -> re.Pattern[str]:
+        """Made when it is first needed: a policy may hold thousands, and most matches fail at the first."""
+        if self._expression is None:
+            self._expression = re.compile(self._source, re.DOTALL)
+        return self._expression
 
 
 def glob_matches(pattern: str, text: str) -> bool:
     """Whether a text meets a pattern without variables."""
-    return _compiled(tuple(_literal(pattern, wildcards=True))).matches(text)
+    return _glob(pattern).matches(text)
+
+
+@lru_cache(maxsize=4096)
+def _glob(pattern: str) -> _Compiled:
+    return _Compiled(_literal(pattern, wildcards=True))

@@ -196,6 +196,30 @@ def test_copy_source_condition(front: Front) -> None:
     assert status(front, "PUT", "/bucket/copies/k", body=b"x") == 403
 
 
+def test_parts_say_what_their_upload_said(front: Front) -> None:
+    undemanded = {"StringNotEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}}
+    untagged = {"Null": {"s3:RequestObjectTag/a": "true"}}
+    allow(
+        front,
+        statement(["s3:PutObject", "s3:PutObjectTagging"]),
+        statement("s3:PutObject", Effect="Deny", Condition=undemanded),
+        statement("s3:PutObject", Effect="Deny", Condition=untagged),
+    )
+    assert status(front, "POST", "/bucket/k?uploads") == 403
+    said = {"x-amz-acl": "bucket-owner-full-control", "x-amz-tagging": "a=b"}
+    upload = front("POST", "/bucket/k?uploads", headers=said, user="bob").text("UploadId")
+    part = front("PUT", f"/bucket/k?partNumber=1&uploadId={upload}", b"x", user="bob")
+    assert part.status == 200
+    etag = part.headers["etag"].strip('"')
+    document = (
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
+        f"<ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    ).encode()
+    assert status(front, "POST", f"/bucket/k?uploadId={upload}", body=document) == 200
+    # An upload that there is not says nothing.
+    assert status(front, "PUT", "/bucket/k?partNumber=1&uploadId=none", body=b"x") == 403
+
+
 def test_deletion_of_many_decides_each_key(front: Front) -> None:
     front("PUT", "/bucket/a", b"x")
     front("PUT", "/bucket/b", b"x")
