@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from core.light import light
+
 CHUNK_BYTES = 64 * 1024
 TAG_BYTES = 16
 SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES
@@ -61,6 +63,7 @@ def opened_size(sealed_bytes: int) -> int:
     return size_bytes
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class ChunkRun:
     """The chunks that hold a range of bytes: their first number, where they lie in the sealed run, and how much of the

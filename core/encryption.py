@@ -97,8 +97,13 @@ class ServiceKey:
 
 def encryption_binding(bucket_id: int, key: str, mode: EncryptionMode, context: str) -> bytes:
     """What a wrapped data key is good for. No two sets of fields give the same bytes."""
-    fields = (str(bucket_id).encode(), key.encode(), mode.value.encode(), context.encode())
-    return b"weir object key\0" + b"".join(b"%d:%s" % (len(each), each) for each in fields)
+    name, place, how, said = key.encode(), b"%d" % bucket_id, mode.value.encode(), context.encode()
+    return b"weir object key\0%d:%s%d:%s%d:%s%d:%s" % (
+        *(len(place), place),
+        *(len(name), name),
+        *(len(how), how),
+        *(len(said), said),
+    )
 
 
 def check_customer_key_given(

@@ -146,17 +146,17 @@ class Objects:
         conditions: Conditions = NO_CONDITIONS,
         customer_key: CustomerKey | None = None,
     ) -> ObjectReader:
-        if version_id is None and customer_key is None:
+        if version_id is None:
             found = self._mountpaths.owner(bucket, key).opened().hot.find(bucket.bucket_id, key)
-            if (
-                found is not None
-                and found.data is not None
-                and found.stored.info.encryption is None
-            ):
+            if found is not None and found.data is not None:
                 info = found.stored.info
                 check_read(info, conditions)
                 first, length = resolve_range(info, byte_range)
-                return MemoryReader(info, found.data, first, length)
+                if info.encryption is None and customer_key is None:
+                    return MemoryReader(info, found.data, first, length)
+                data_key = await self._data_key(bucket, info, customer_key)
+                assert data_key is not None
+                return open_inline(found.stored, found.data, data_key, first, length)
 
         def choose(info: ObjectInfo) -> tuple[int, int]:
             check_read(info, conditions)
@@ -179,12 +179,7 @@ class Objects:
             found = await self.find(bucket, key, version_id)
             stored = found.stored
             first, length = choose(stored.info)
-            data_key: bytes | None = None
-            if stored.info.encryption is not None:
-                seal = await self._seals.open(bucket, key, stored.info.encryption, customer_key)
-                data_key = seal.data_key
-            elif customer_key is not None:
-                raise CustomerKeyNotApplicable
+            data_key = await self._data_key(bucket, stored.info, customer_key)
             if found.data is not None:
                 if data_key is not None:
                     return open_inline(stored, found.data, data_key, first, length), stored
@@ -204,6 +199,17 @@ class Objects:
             except BlobGone:
                 gone_stamp = stored.stamp
         raise log_corrupt("object that never stays", key)
+
+    async def _data_key(
+        self, bucket: Bucket, info: ObjectInfo, customer_key: CustomerKey | None
+    ) -> bytes | None:
+        """None for what is not encrypted. Raises as core.sealing.open_encryption."""
+        if info.encryption is None:
+            if customer_key is not None:
+                raise CustomerKeyNotApplicable
+            return None
+        seal = await self._seals.open(bucket, info.key, info.encryption, customer_key)
+        return seal.data_key
 
     # --- writing ---
 

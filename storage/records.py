@@ -186,7 +186,7 @@ def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
             body,
             parts,
         ) = fields
-        info = ObjectInfo(
+        about = (
             key,
             size,
             etag,
@@ -198,26 +198,23 @@ def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
             if parts
             else (),
         )
-        stored = StoredObject(
-            info,
+        where = (
             stamp,
             () if body is None else [unpack_segment(part) for part in body],
             sidecar_id,
             body is None,
         )
-        return _with_extras(stored, extras) if extras else stored
+        if not extras:
+            return StoredObject(ObjectInfo(*about), *where)
+        encryption = extras.get(_ENCRYPTION)
+        info = ObjectInfo(
+            *about,
+            extras.get(_IS_MARKER, False),
+            None if encryption is None else decode_encryption(encryption),
+        )
+        return StoredObject(info, *where, extras.get(_FIRST_STAMP, 0))
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
         raise Corrupt(what="record", where=key) from error
-
-
-def _with_extras(stored: StoredObject, extras: dict[str, Any]) -> StoredObject:
-    info = stored.info
-    if extras.get(_IS_MARKER):
-        info = replace(info, is_delete_marker=True)
-    encryption = extras.get(_ENCRYPTION)
-    if encryption is not None:
-        info = replace(info, encryption=decode_encryption(encryption))
-    return replace(stored, info=info, first_stamp=extras.get(_FIRST_STAMP, 0))
 
 
 def decode_listed(key: bytes, raw: bytes) -> ObjectInfo:

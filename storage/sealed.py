@@ -23,6 +23,7 @@ from core.cipher import (
     opened_size,
 )
 from core.encryption import CustomerKey, EncryptionMode, EncryptionRequest, ObjectEncryption
+from core.light import light
 from core.names import ObjectKey
 from core.protocols import KeyService
 from core.sealing import new_encryption, open_encryption
@@ -36,6 +37,7 @@ from storage.records import Segment, StoredObject
 _BLOCK_BYTES = 4 * SEALED_CHUNK_BYTES
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Seal:
     """What an object or upload is encrypted with, and its data key."""
@@ -76,6 +78,7 @@ class Seals:
         return Seal(encryption, data_key)
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class _Span:
     """A run of bytes of an object within one of its sealed runs. `offset` and `size_bytes` are of the plaintext."""
