@@ -1,4 +1,5 @@
-"""Owns docs/s3-support.md: every operation of Amazon S3, and whether weir serves it, from the operation table itself.
+"""Owns docs/s3-support.md: every operation of Amazon S3, whether weir serves it, from the operation table itself, and
+whether others do, from s3api.peers.
 
 Run as `python -m s3api.support > docs/s3-support.md`. What S3 consists of comes from botocore's model of it.
 """
@@ -6,12 +7,14 @@ Run as `python -m s3api.support > docs/s3-support.md`. What S3 consists of comes
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from botocore.loaders import Loader
 
 from s3api.call import Level, Row
+from s3api.peers import PEERS, Peer
 from s3api.router import TABLE
 
 NOTES = {
@@ -101,6 +104,11 @@ Where weir differs from Amazon S3 on purpose:
   are not of its own making apart as `400 InvalidArgument`.
 """
 
+_PEERS_HEAD = """\
+What other open servers do stands beside each operation: `yes`, `no`, in part, or `as unset` where the answer is always
+that of a bucket on which nothing was set. None of it was tried here; it is what they say of themselves:
+"""
+
 # Operations that are asked of hosts of their own, and look like others here.
 _OTHER_HOSTS = frozenset({"ListDirectoryBuckets", "WriteGetObjectResponse"})
 
@@ -108,6 +116,8 @@ _OTHER_HOSTS = frozenset({"ListDirectoryBuckets", "WriteGetObjectResponse"})
 _SUPERSEDED = {
     "GetBucketLifecycle": "GetBucketLifecycleConfiguration",
     "PutBucketLifecycle": "PutBucketLifecycleConfiguration",
+    "GetBucketNotification": "GetBucketNotificationConfiguration",
+    "PutBucketNotification": "PutBucketNotificationConfiguration",
 }
 
 _LEVELS = {Level.SERVICE: "Service", Level.BUCKET: "Buckets", Level.OBJECT: "Objects"}
@@ -118,16 +128,22 @@ def render() -> str:
     served = {row.operation.name for row in TABLE}
     model: dict[str, Any] = Loader().load_service_model("s3", "service-2")["operations"]
     lines = [_HEAD.format(served=len(served))]
+    lines += [_PEERS_HEAD, *map(_source, PEERS), ""]
     for level, title in _LEVELS.items():
-        lines += [f"## {title}", "", "| operation | request | notes |", "|---|---|---|"]
+        lines += [f"## {title}", "", *_table_head("operation", "request", "notes")]
         lines += [_row(row) for row in _by_name(level)]
         lines.append("")
-    lines += ["## Not served", "", "| operation | request |", "|---|---|"]
+    lines += ["## Not served", "", *_table_head("operation", "request")]
     for name in sorted(model):
         http = model[name]["http"]
         if _SUPERSEDED.get(name, name) not in served and name not in _OTHER_HOSTS:
-            lines.append(f"| {name} | `{http['method']} {http['requestUri']}` |")
+            lines.append(_line(name, f"`{http['method']} {http['requestUri']}`", *_others(name)))
     return "\n".join(lines) + "\n"
+
+
+def _source(peer: Peer) -> str:
+    text = f"- {peer.name} {peer.version}: from {peer.seen}."
+    return textwrap.fill(text, 120, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _by_name(level: Level) -> Sequence[Row]:
@@ -137,7 +153,20 @@ def _by_name(level: Level) -> Sequence[Row]:
 
 def _row(row: Row) -> str:
     name = row.operation.name
-    return f"| {name} | `{_request(row)}` | {NOTES.get(name, '')} |"
+    return _line(name, f"`{_request(row)}`", NOTES.get(name, ""), *_others(name))
+
+
+def _table_head(*columns: str) -> Sequence[str]:
+    titles = [*columns, *(peer.name for peer in PEERS)]
+    return [_line(*titles), "|---" * len(titles) + "|"]
+
+
+def _others(name: str) -> Sequence[str]:
+    return [peer.says(name) for peer in PEERS]
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _request(row: Row) -> str:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from botocore.loaders import Loader
+
+from s3api.peers import PEERS, Peer
 from s3api.router import TABLE
 from s3api.support import NOTES, render
 
@@ -16,3 +20,9 @@ def test_page_is_current() -> None:
 
 def test_notes_are_of_served_operations() -> None:
     assert NOTES.keys() <= {row.operation.name for row in TABLE}
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_peers_are_said_to_serve_what_s3_has(peer: Peer) -> None:
+    known = {*Loader().load_service_model("s3", "service-2")["operations"], "PostObject"}
+    assert peer.served | peer.limits.keys() <= known
