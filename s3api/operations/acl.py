@@ -6,14 +6,17 @@ from dataclasses import replace
 
 from core import acl
 from core.configs.versioning import Versioning
+from core.errors import PreconditionFailed, WriteConflict
 from core.names import UserId
-from core.types import Acl, BucketProps, CannedAcl, ObjectChanges, ObjectInfo
+from core.types import Acl, BucketProps, CannedAcl, Conditions, ObjectChanges, ObjectInfo
 from s3api.access_errors import AclsNotSupported, MissingSecurityHeader, UnexpectedContent
 from s3api.acls import acl_document, asks_for_acl, check_public, parse_acl, read_acl
 from s3api.call import Call, Response
 from s3api.parameters import version_id
 from s3api.response_headers import HeaderList
 from s3api.xml import XML_TYPE
+
+_ATTEMPTS = 4
 
 
 async def get_bucket_acl(call: Call) -> Response:
@@ -39,6 +42,7 @@ async def get_object_acl(call: Call) -> Response:
     bucket = call.target_bucket
     wanted = version_id(call.request.query)
     info = await call.store.head(bucket, call.target_key, version_id=wanted)
+    call.check_object(info)
     owner_id = acl.object_owner(bucket, info.attributes)
     shown = acl.grants_of(
         _in_force(bucket.props, info.attributes.acl), owner_id, bucket.owner.user_id
@@ -48,16 +52,29 @@ async def get_object_acl(call: Call) -> Response:
 
 
 async def put_object_acl(call: Call) -> Response:
-    """Neither the version's time nor its place among the versions changes, nor who owns it."""
-    bucket = call.target_bucket
-    wanted = version_id(call.request.query)
-    info = await call.store.head(bucket, call.target_key, version_id=wanted)
-    asked = await _asked_acl(call, acl.object_owner(bucket, info.attributes))
-    _check(asked, bucket.props)
-    info = await call.store.update_object(
-        bucket, call.target_key, ObjectChanges(acl=asked), version_id=wanted
-    )
-    return Response(200, list(_version_header(call, info)))
+    """Neither the version's time nor its place among the versions changes, nor who owns it.
+
+    The change is made to the very bytes whose owner and ACL let the caller in: if others have taken their place
+    meanwhile, all is looked at again.
+    """
+    bucket, wanted = call.target_bucket, version_id(call.request.query)
+    for _ in range(_ATTEMPTS):
+        info = await call.store.head(bucket, call.target_key, version_id=wanted)
+        call.check_object(info)
+        asked = await _asked_acl(call, acl.object_owner(bucket, info.attributes))
+        _check(asked, bucket.props)
+        try:
+            info = await call.store.update_object(
+                bucket,
+                call.target_key,
+                ObjectChanges(acl=asked),
+                version_id=wanted,
+                conditions=Conditions(if_match=(info.etag,)),
+            )
+        except PreconditionFailed:
+            continue
+        return Response(200, list(_version_header(call, info)))
+    raise WriteConflict(key=call.target_key)
 
 
 async def _asked_acl(call: Call, owner_id: UserId) -> Acl:

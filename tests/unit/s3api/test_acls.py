@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from core.names import BucketName, BucketRef, UserId
-from core.types import BucketProps, CannedAcl, Grant, Group, Permission, User
+from core.types import BucketProps, CannedAcl, Grant, Group, ObjectInfo, Permission, User
 from tests.unit.s3api.front import ALICE, BOB, Answer, Front
 
 ALL_USERS = Group.ALL_USERS.value
@@ -114,6 +115,28 @@ def test_object_of_the_anonymous(front: Front) -> None:
     front("PUT", "/bucket?acl", headers={"x-amz-acl": "public-read-write"})
     assert front("PUT", "/bucket/k", b"x", user="").status == 200
     assert shown(front("GET", "/bucket/k?acl"))[0][0].startswith("65a011a2")
+
+
+def test_acl_is_not_put_on_what_came_in_between(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bob overwrites the object after Alice, its owner, was let in."""
+    front("PUT", "/bucket?acl", headers={"x-amz-acl": "public-read-write"})
+    front("PUT", "/bucket/k", b"alice's")
+    update = front.store.update_object
+    raced: list[bool] = []
+
+    async def overwritten_first(*arguments: Any, **named: Any) -> ObjectInfo:
+        if not raced:
+            raced.append(True)
+            await front._send("PUT", "/bucket/k", b"bob's", {"x-test-user": "bob"})
+        return await update(*arguments, **named)
+
+    monkeypatch.setattr(front.store, "update_object", overwritten_first)
+    answer = front("PUT", "/bucket/k?acl", headers={"x-amz-acl": "public-read"})
+    assert (answer.status, answer.code) == (403, "AccessDenied")
+    shown_to_bob = front("GET", "/bucket/k?acl", user="bob")
+    assert shown(shown_to_bob) == [("bob-id", "FULL_CONTROL")]
 
 
 # --- headers -----------------------------------------------------------------------------------------------------
