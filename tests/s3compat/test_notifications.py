@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import redis
 import requests
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from fakeredis import TcpFakeServer
 from mypy_boto3_s3 import S3Client
 
-from tests.s3compat.boto import code_of, connect
+from tests.s3compat.boto import code_of, connect, list_keys
 from tests.s3compat.receiver import WAIT_S, Receiver
 from tests.server import Server, ServerOptions
 
@@ -470,3 +470,29 @@ def test_events_survive_a_kill(
     receiver.wait_for(lambda: len(set(map(str, receiver.records(bucket)))) == 5)
     keys = {record["s3"]["object"]["key"] for record in receiver.records(bucket)}
     assert keys == {f"k{number}" for number in range(5)}
+
+
+@pytest.mark.parametrize(
+    ("point", "is_kept"), [("put:small-written", False), ("put:small-committed", True)]
+)
+def test_a_change_and_its_event_are_one(
+    server: Server, client: S3Client, bucket: str, receiver: Receiver, point: str, is_kept: bool
+) -> None:
+    """Whatever dies between the two steps of a write: there is an event if and only if there is an object."""
+    _configure(client, bucket, QueueConfigurations=[_queue("s3:ObjectCreated:*")])
+    server.kill()
+    server.start({"WEIR_DEBUG_CRASH_AT": point})
+    with pytest.raises(BotoCoreError):
+        client.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert server.wait_death(WAIT_S)
+    server.kill()
+    server.start()
+    client.put_object(Bucket=bucket, Key="last", Body=b"")
+    receiver.wait_for(lambda: "last" in _keys(receiver, bucket))
+    expected = ["k", "last"] if is_kept else ["last"]
+    assert list_keys(client, bucket) == expected
+    receiver.wait_for(lambda: sorted(set(_keys(receiver, bucket))) == expected)
+
+
+def _keys(receiver: Receiver, bucket: str) -> list[str]:
+    return [record["s3"]["object"]["key"] for record in receiver.records(bucket)]
