@@ -113,6 +113,7 @@ class _SpoolFile:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             new.rename(directory / f"{name}{_SUFFIX}")
+            _sync_directory(directory)
         except BaseException:
             os.close(self._fd)
             raise
@@ -126,6 +127,15 @@ class _SpoolFile:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the names in it last."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 # --- for the job -------------------------------------------------------------------------------------------------
