@@ -66,6 +66,10 @@ class StorageConfig:
         minimum=0,
         maximum=1,
     )
+    classes: tuple[str, ...] = _setting(
+        ("STANDARD", "REDUCED_REDUNDANCY"),
+        "storage classes from the warmest to the coldest; CLASS=DIRECTORY[:DIRECTORY...] keeps one in these of `data`",
+    )
     free_space_reserve_bytes: int = _setting(
         256 * 1024**2,
         "writes are refused with 507 when a disk has less than this left",

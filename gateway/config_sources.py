@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import DEFAULT_DATA, Config, Rule, parse_address
+from gateway.storage_classes import storage_classes
 
 ENV_PREFIX = "WEIR_"
 CONFIG_VARIABLE = "WEIR_CONFIG"
@@ -330,6 +331,10 @@ def _check_whole(config: Config, origins: Mapping[str, str]) -> None:
     if len(set(config.data)) != len(config.data):
         raise ConfigError(f"{origins['data']}: data: a directory is named twice")
     _check_destinations(config)
+    try:
+        storage_classes(config)
+    except ValueError as error:
+        raise ConfigError(f"{origins['storage.classes']}: storage.classes: {error}") from None
     if (config.tls_cert is None) != (config.tls_key is None):
         raise ConfigError("tls_cert and tls_key are set together or not at all")
     for path in filter(None, (config.tls_cert, config.tls_key)):

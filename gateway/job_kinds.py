@@ -8,23 +8,29 @@ from collections.abc import Sequence
 
 from cluster.control import EmbeddedControlStore
 from core.lifecycle import Terms
-from core.protocols import Clock, ObjectStore
+from core.protocols import Clock
 from gateway.config import Config
+from gateway.storage_classes import storage_classes
 from jobs.lifecycle import LifecycleJob
 from jobs.queue import JobKind
+from storage.node import LocalNode
 
 _NS_PER_S = 10**9
 
 
 def job_kinds(
-    config: Config, control: EmbeddedControlStore, store: ObjectStore, clock: Clock
+    config: Config, control: EmbeddedControlStore, node: LocalNode, clock: Clock
 ) -> Sequence[JobKind]:
     settings = config.lifecycle
     terms = Terms(
-        day_ns=int(settings.day_s * _NS_PER_S), minimum_bytes=settings.min_transition_bytes
+        day_ns=int(settings.day_s * _NS_PER_S),
+        classes=[each.name for each in storage_classes(config)],
+        minimum_bytes=settings.min_transition_bytes,
     )
     return [
-        LifecycleJob(store, control, clock, terms, settings.interval_s, settings.actions_per_s),
+        LifecycleJob(
+            node, node, control, clock, terms, settings.interval_s, settings.actions_per_s
+        ),
     ]
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from cluster.placement import HrwPlacement
 from core.protocols import Clock, KeyService
 from gateway.config import Config
+from gateway.storage_classes import storage_classes
 from storage import crashpoints
-from storage.layout import open_set_sync
+from storage.layout import MountpathSpec, open_set_sync
 from storage.node import LocalNode
-from storage.options import StorageOptions
+from storage.options import ClassPlacement, StorageOptions
 
 
 async def open_node(config: Config, clock: Clock, keys: KeyService | None = None) -> LocalNode:
@@ -22,6 +25,7 @@ async def open_node(config: Config, clock: Clock, keys: KeyService | None = None
         capacity_bytes=settings.quota_bytes or None,
         threads=settings.threads,
         hot_bytes=settings.hot_object_bytes,
+        classes=_class_placements(config, specs),
     )
     if config.debug.crash_at:
         point, _, skip = config.debug.crash_at.partition("@")
@@ -30,3 +34,18 @@ async def open_node(config: Config, clock: Clock, keys: KeyService | None = None
     node = LocalNode(specs, placement, clock, options, keys)
     await node.open()
     return node
+
+
+def _class_placements(
+    config: Config, specs: Sequence[MountpathSpec]
+) -> Mapping[str, ClassPlacement]:
+    """Of the classes that do not lie everywhere. New bytes go to those of its disks that are there; blobs say by
+    themselves where they lie, so those written before are found all the same."""
+    found: dict[str, ClassPlacement] = {}
+    for each in storage_classes(config):
+        if not each.directories:
+            continue
+        members = [n for n, spec in enumerate(specs) if spec.directory in each.directories]
+        placement = HrwPlacement([specs[n].uuid for n in members]) if members else None
+        found[each.name] = ClassPlacement(members, placement)
+    return found

@@ -27,6 +27,7 @@ from gateway.node import open_node
 from gateway.protocol import Limits, limited
 from gateway.service import SingleNodeService
 from gateway.startup import open_control, server_log_directory
+from gateway.storage_classes import storage_classes
 from jobs.log_spool import SpoolWriter
 from s3api.auth.authenticator import Authenticator
 from s3api.call import Settings
@@ -119,6 +120,7 @@ def _s3_settings(config: Config) -> Settings:
         requires_tls_for_customer_keys=config.encryption.require_tls_for_customer_keys,
         lifecycle_day_s=config.lifecycle.day_s,
         event_destinations={each.name: each.kind for each in config.events.destinations},
+        storage_classes=tuple(each.name for each in storage_classes(config)),
     )
 
 

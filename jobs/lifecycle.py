@@ -41,6 +41,7 @@ from core.types import (
     Bucket,
     DeleteItem,
     DeleteResult,
+    ObjectInfo,
     ObjectVersion,
     UploadListQuery,
     VersionListQuery,
@@ -58,6 +59,16 @@ class Buckets(Protocol):
 
     def bucket(self, ref: BucketRef) -> Bucket | None: ...
     def buckets(self) -> Sequence[Bucket]: ...
+
+
+class Mover(Protocol):
+    """What the job asks of a StorageNode."""
+
+    async def change_class(
+        self, bucket: Bucket, seen: ObjectVersion, storage_class: str
+    ) -> ObjectInfo:
+        """Give a version another storage class, if it is as it was `seen`. Raises PreconditionFailed, NotFound kinds,
+        Unavailable kinds, Corrupt."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -101,6 +112,7 @@ class LifecycleJob:
     """A JobKind. With the argument "bucket" it looks at that bucket alone."""
 
     store: ObjectStore
+    mover: Mover
     control: Buckets
     clock: Clock
     terms: Terms
@@ -242,6 +254,10 @@ class _Run:
             )
 
     async def _carry_out(self, bucket: Bucket, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if action.kind is ActionKind.TRANSITION:
+                self._check_rules(bucket)
+                await self._move(bucket, action)
         removals = [a for a in actions if a.kind is not ActionKind.TRANSITION]
         for first in range(0, len(removals), _BATCH):
             self._check_rules(bucket)
@@ -256,6 +272,16 @@ class _Run:
             else:
                 self._count_refused(outcome)
         await self._context.pause(self._rate.delay_s(len(actions)))
+
+    async def _move(self, bucket: Bucket, action: Action) -> None:
+        info = action.version.info
+        try:
+            await self._job.mover.change_class(bucket, action.version, action.storage_class)
+        except StoreError as error:
+            self._count_refused(error)
+        else:
+            self._context.count(objects=1, size_bytes=info.size_bytes, moved=1)
+        await self._context.pause(self._rate.delay_s(1))
 
     def _count_removed(self, action: Action) -> None:
         info = action.version.info

@@ -76,6 +76,7 @@ class BlobWriter:
     def __init__(self, layout: Layout, blob_id: str) -> None:
         self.blob_id = blob_id
         self.size_bytes = 0
+        self._layout = layout
         self._path = layout.blob(blob_id)
         self._checksum = xxhash.xxh3_64()
         self._written_back = 0
@@ -137,7 +138,13 @@ class BlobWriter:
     def _open(self) -> None:
         if self._fd < 0:
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
-            self._fd = os.open(self._path, flags, 0o600)
+            try:
+                self._fd = os.open(self._path, flags, 0o600)
+            except FileNotFoundError:
+                if self._layout.is_own(self.blob_id):
+                    raise
+                self._layout.make_lodging_sync(self.blob_id)
+                self._fd = os.open(self._path, flags, 0o600)
 
     def _start_writeback(self) -> None:
         start = ctypes.c_int64(self._written_back)

@@ -184,6 +184,13 @@ class Copier:
             return False
         if bucket.props.versioning is Versioning.ENABLED or stored.info.version_id != NULL_VERSION:
             return False
+        old_class = stored.info.attributes.storage_class
+        attributes = request.attributes or stored.info.attributes
+        if attributes.storage_class != old_class and (
+            self._mountpaths.place(bucket, key, attributes.storage_class)
+            is not self._mountpaths.place(bucket, key, old_class)
+        ):
+            return False
         if request.source_version_id is None:
             return True
         try:
@@ -213,8 +220,10 @@ class Copier:
             if is_plain and len(stored.segments) == 1 and not plan.needs_bytes:
                 return await self._clone(mountpath, bucket, info, (reader, stored), request)
             reader.verify()
+        place = self._mountpaths.place(bucket, key, info.attributes.storage_class)
+        sealer = None if seal is None else seal.sealer()
         received = await self._intake.receive(
-            mountpath, ReaderBody(reader), plan.computed, None if seal is None else seal.sealer()
+            mountpath, ReaderBody(reader), plan.computed, sealer, place
         )
         info = dataclasses.replace(
             info,
@@ -241,11 +250,13 @@ class Copier:
         request: CopyRequest,
     ) -> ObjectInfo:
         reader, stored = source
-        await mountpath.require_room(info.size_bytes)
-        mountpath.opened().capacity.took(info.size_bytes, is_blob=True)
-        blob = mountpath.opened().new_blob()
+        place = self._mountpaths.place(bucket, info.key, info.attributes.storage_class)
+        disk = place or mountpath
+        await disk.require_room(info.size_bytes)
+        disk.opened().capacity.took(info.size_bytes, is_blob=True)
+        blob = mountpath.opened().new_blob(None if place is None else place.spec)
         try:
-            await mountpath.run(lambda: blob.clone(reader.held_fd, info.size_bytes))
+            await disk.run(lambda: blob.clone(reader.held_fd, info.size_bytes))
         except BaseException:
             await mountpath.run(blob.abandon)
             raise

@@ -11,7 +11,7 @@ import signal
 _BLOB_STEPS = ("blob-written", "blob-synced", "named", "committed")
 
 NAMES = (
-    *(f"{what}:{step}" for what in ("put", "copy", "part") for step in _BLOB_STEPS),
+    *(f"{what}:{step}" for what in ("put", "copy", "part", "transition") for step in _BLOB_STEPS),
     "put:small-written",
     "put:small-committed",
     "part:small-written",

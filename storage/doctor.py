@@ -24,7 +24,7 @@ from storage.index import find_object, find_version, load_whole
 from storage.layout import (
     Layout,
     MountpathSpec,
-    check_identity_sync,
+    layout_of,
     live_workers_sync,
     worker_of,
 )
@@ -95,7 +95,7 @@ def check_sync(
     report = CheckReport()
     for spec in specs:
         try:
-            layout = Layout(check_identity_sync(spec))
+            layout = layout_of(spec, specs)
         except StoreError as error:
             reason = error.fields.get("reason") or error.fields.get("what")
             report.findings.append(Finding(str(spec.directory or spec.uuid), str(reason)))

@@ -71,16 +71,18 @@ class Intake:
         body: BodyStream,
         wanted: ChecksumAlgorithm | None,
         sealer: Sealer | None = None,
+        place: Mountpath | None = None,
     ) -> Received:
-        """Take a body in. `wanted` is the checksum to compute and keep; `sealer` encrypts what is kept.
+        """Take a body in. `wanted` is the checksum to compute and keep; `sealer` encrypts what is kept; `place` is
+        where its bytes are to lie, if not on the mountpath itself: then all but an empty body becomes a blob.
 
         Raises EntityTooLarge, IncompleteBody, DigestMismatch, OutOfSpace, what the body raises; then nothing is left.
         """
         declared = body.size_bytes
         if declared is not None and declared > MAX_PUT_BYTES:
             raise EntityTooLarge(size_bytes=declared, max_bytes=MAX_PUT_BYTES)
-        await mountpath.require_room((declared or 0) + ROW_COST_BYTES)
-        small_limit = mountpath.options.small_limit_bytes
+        await (place or mountpath).require_room((declared or 0) + ROW_COST_BYTES)
+        small_limit = mountpath.options.small_limit_bytes if place is None else 0
         chunks: list[bytes] = []
         size_bytes = 0
         iterator = aiter(body)
@@ -94,7 +96,7 @@ class Intake:
             return _receive_small(body, chunks, size_bytes, wanted, sealer)
         self._active += 1
         try:
-            large = _LargeBody(mountpath, wanted_algorithms(body, wanted), sealer)
+            large = _LargeBody(mountpath, wanted_algorithms(body, wanted), sealer, place)
             return await self._receive_large(body, iterator, large, (chunks, size_bytes), wanted)
         finally:
             self._active -= 1
@@ -184,10 +186,16 @@ def _check_size(body: BodyStream, size_bytes: int) -> None:
 class _LargeBody:
     """A body on its way into a blob file, through lanes for the disk and the digests."""
 
-    def __init__(self, mountpath: Mountpath, algorithms: list[str], sealer: Sealer | None) -> None:
-        self._mountpath = mountpath
+    def __init__(
+        self,
+        mountpath: Mountpath,
+        algorithms: list[str],
+        sealer: Sealer | None,
+        place: Mountpath | None,
+    ) -> None:
+        self._mountpath = place or mountpath
         self._sealer = sealer
-        self.blob = mountpath.opened().new_blob()
+        self.blob = mountpath.opened().new_blob(None if place is None else place.spec)
         self._digests = {algorithm: new_digest(algorithm) for algorithm in algorithms}
         self._lanes: list[Lane] = []
 

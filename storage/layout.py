@@ -4,6 +4,7 @@ weir-mountpath.json     format, own uuid, and the uuids of every mountpath of th
 small.db, index.db      the databases (storage.database)
 write.lock              held by the process that commits
 blobs/<2 hex>/<blob id> files of bytes, spread by hash; no path is ever made from a key
+guests/<uuid>/<2 hex>/  the same, of the mountpath with that uuid: its objects of a storage class that lies here
 workers/<worker id>.lock  flocked by a live worker, so that others know whose unfinished blobs to leave alone
 """
 
@@ -13,25 +14,31 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import xxhash
 
-from core.errors import Corrupt, InvalidArgument, MountpathUnavailable
+from core.errors import Corrupt, InvalidArgument, MountpathUnavailable, StoreError
 from storage.faults import RETRY_AFTER_S, translate
 
 FORMAT = 1
 IDENTITY_FILE = "weir-mountpath.json"
 _FAN_OUT = 256
+_GUESTS = "guests"
+_HOST_MARK = "@"
+_HOST_LETTERS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths of one mountpath."""
+    """The paths of one mountpath. `hosts`: by their names in blob ids, the directories of the other mountpaths, in
+    which this one may have blobs of other storage classes; None for a disk that is not there."""
 
     directory: Path
+    uuid: str = ""
+    hosts: Mapping[str, Path | None] = field(default_factory=dict)
 
     @property
     def identity(self) -> Path:
@@ -66,16 +73,74 @@ class Layout:
         return self.directory / "workers"
 
     def blob(self, blob_id: str) -> str:
-        """The path of a blob, as text: this runs on every read of a large object."""
-        return f"{self.directory}/blobs/{xxhash.xxh3_64_intdigest(blob_id.encode()) % _FAN_OUT:02x}/{blob_id}"
+        """The path of a blob, as text: this runs on every read of a large object. Raises MountpathUnavailable if it
+        lies on a disk that is not there."""
+        place = f"{xxhash.xxh3_64_intdigest(blob_id.encode()) % _FAN_OUT:02x}/{blob_id}"
+        if _HOST_MARK in blob_id:
+            return f"{self._lodging(self.host_of(blob_id))}/{place}"
+        return f"{self.directory}/blobs/{place}"
+
+    @staticmethod
+    def is_own(blob_id: str) -> bool:
+        """Whether a blob lies on the disk of its record."""
+        return _HOST_MARK not in blob_id
+
+    def host_of(self, blob_id: str) -> Path | None:
+        """The directory of the other mountpath that a blob lies on; None if it is not there."""
+        return self.hosts.get(blob_id.partition(_HOST_MARK)[2])
+
+    def _lodging(self, host: Path | None) -> Path:
+        if host is None:
+            raise MountpathUnavailable(
+                mountpath=str(self.directory),
+                reason="the disk of the object's storage class is not there",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        return host / _GUESTS / self.uuid
+
+    def check_host_sync(self, blob_id: str) -> None:
+        """Raises MountpathUnavailable if a blob lies on another mountpath whose disk is not there now."""
+        if _HOST_MARK in blob_id:
+            host = self.host_of(blob_id)
+            is_there = host is not None and (host / IDENTITY_FILE).exists()
+            self._lodging(host if is_there else None)
+
+    def make_lodging_sync(self, blob_id: str) -> None:
+        """Make the directory for a blob on another mountpath, durably. Raises MountpathUnavailable, OSError."""
+        self.check_host_sync(blob_id)
+        place = Path(self.blob(blob_id)).parent
+        for directory in (place.parent.parent, place.parent, place):
+            try:
+                directory.mkdir()
+            except FileExistsError:
+                continue
+            sync_directory(directory.parent)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every disk that may have blobs of this mountpath is there."""
+        return None not in self.hosts.values()
 
     def blob_directories(self) -> Iterator[Path]:
+        """Of its own disk, and those on others' that there are."""
+        yield from self._own_blob_directories()
+        for host in self.hosts.values():
+            lodging = None if host is None else host / _GUESTS / self.uuid
+            if lodging is not None and lodging.is_dir():
+                yield from lodging.iterdir()
+
+    def _own_blob_directories(self) -> Iterator[Path]:
         for number in range(_FAN_OUT):
             yield self.blobs / f"{number:02x}"
 
     def create_directories_sync(self) -> None:
         """Make what is missing of the tree, durably."""
-        for directory in (self.directory, self.blobs, self.workers, *self.blob_directories()):
+        for directory in (
+            self.directory,
+            self.blobs,
+            self.workers,
+            *self._own_blob_directories(),
+        ):
             directory.mkdir(parents=True, exist_ok=True)
         for directory in (self.blobs, self.directory, self.directory.parent):
             sync_directory(directory)
@@ -219,6 +284,29 @@ def check_identity_sync(spec: MountpathSpec) -> Path:
             retry_after_s=RETRY_AFTER_S,
         )
     return directory
+
+
+def layout_of(spec: MountpathSpec, specs: Sequence[MountpathSpec]) -> Layout:
+    """The layout of a member that is there, among the others. Raises MountpathUnavailable."""
+    hosts = {host_name(each): _present(each) for each in specs if each.uuid != spec.uuid}
+    return Layout(check_identity_sync(spec), spec.uuid, hosts)
+
+
+def _present(spec: MountpathSpec) -> Path | None:
+    try:
+        return check_identity_sync(spec)
+    except StoreError:
+        return None
+
+
+def host_name(spec: MountpathSpec) -> str:
+    """How blob ids name the mountpath that a blob lies on."""
+    return spec.uuid[:_HOST_LETTERS]
+
+
+def lodged(blob_id: str, host: MountpathSpec) -> str:
+    """The id of a blob that lies on another mountpath than its record."""
+    return f"{blob_id}{_HOST_MARK}{host_name(host)}"
 
 
 # --- workers -----------------------------------------------------------------------------------------------------

@@ -25,7 +25,14 @@ from storage.database import (
 )
 from storage.faults import RETRY_AFTER_S, translate
 from storage.hot import HotObjects
-from storage.layout import Layout, MountpathSpec, WorkerLock, check_identity_sync
+from storage.layout import (
+    Layout,
+    MountpathSpec,
+    WorkerLock,
+    check_identity_sync,
+    host_name,
+    lodged,
+)
 from storage.options import StorageOptions
 from storage.reclaim import Garbage, Reclaimer
 
@@ -42,8 +49,11 @@ _WATCH_INTERVAL_S = 1.0
 class Mountpath:
     """A member of the store's set. Its methods raise MountpathUnavailable while its disk is not there."""
 
-    def __init__(self, spec: MountpathSpec, options: StorageOptions) -> None:
+    def __init__(
+        self, spec: MountpathSpec, options: StorageOptions, specs: Sequence[MountpathSpec] = ()
+    ) -> None:
         self.spec = spec
+        self._hosts = {host_name(each): each.directory for each in specs if each is not spec}
         self.options = options
         self.executor = concurrent.futures.ThreadPoolExecutor(
             options.threads, thread_name_prefix=f"mountpath-{spec.uuid[:6]}"
@@ -67,7 +77,9 @@ class Mountpath:
             try:
                 directory = check_identity_sync(self.spec)
                 try:
-                    self._open = _OpenMountpath(Layout(directory), self.options, self.executor)
+                    self._open = _OpenMountpath(
+                        Layout(directory, self.spec.uuid, self._hosts), self.options, self.executor
+                    )
                 except (OSError, sqlite3.Error) as error:
                     raise translate(error, directory) from error
                 self._fault = None
@@ -238,10 +250,12 @@ class _OpenMountpath:
             connection = self._local.scan_connection = self._connect(SCAN_CACHE_KIB)
         return connection
 
-    def new_blob(self) -> BlobWriter:
-        """A blob file to be made, under a new id."""
+    def new_blob(self, host: MountpathSpec | None = None) -> BlobWriter:
+        """A blob file to be made, under a new id; on another mountpath's disk if `host` is given."""
         with self._stamp_lock:
             blob_id = self.worker.next_blob_id()
+        if host is not None:
+            blob_id = lodged(blob_id, host)
         return BlobWriter(self.layout, blob_id)
 
     def next_stamp(self) -> int:

@@ -9,12 +9,15 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from core.errors import MountpathUnavailable
 from core.names import ObjectKey
 from core.protocols import Clock, Placement
 from core.types import Bucket
-from storage.layout import MountpathSpec
+from storage.faults import RETRY_AFTER_S
+from storage.layout import MountpathSpec, host_name
 from storage.mountpath import Mountpath
 from storage.options import StorageOptions
+from storage.records import FileSegment, Segment
 
 T = TypeVar("T")
 
@@ -30,7 +33,8 @@ class Mountpaths:
         clock: Clock,
         options: StorageOptions,
     ) -> None:
-        self.all = [Mountpath(spec, options) for spec in specs]
+        self.all = [Mountpath(spec, options, specs) for spec in specs]
+        self._classes = options.classes
         self.clock = clock
         self.options = options
         self.cpu = concurrent.futures.ThreadPoolExecutor(
@@ -46,6 +50,38 @@ class Mountpaths:
         if self._only is not None:
             return self._only
         return self.all[self._placement.mountpath_index(bucket.bucket_id, key.encode())]
+
+    def place(self, bucket: Bucket, key: ObjectKey, storage_class: str) -> Mountpath | None:
+        """The mountpath that the bytes of an object lie on, if that is not its owner: whose class the owner is not of.
+        As placement goes by the highest weight, an owner that is of the class has them itself.
+
+        Raises MountpathUnavailable if no disk of the class is there."""
+        if not self._classes:
+            return None
+        wanted = self._classes.get(storage_class)
+        if wanted is None:
+            return None
+        if wanted.placement is None:
+            raise MountpathUnavailable(
+                mountpath=storage_class,
+                reason=f"no disk of storage class {storage_class} is there",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        number = wanted.placement.mountpath_index(bucket.bucket_id, key.encode())
+        place = self.all[wanted.members[number]]
+        return None if place is self.owner(bucket, key) else place
+
+    async def check_hosts(self, segments: Sequence[Segment]) -> None:
+        """Raises MountpathUnavailable if any of the blobs lies on a disk that is not there."""
+        names = {
+            segment.blob_id.partition("@")[2]
+            for segment in segments
+            if isinstance(segment, FileSegment)
+        }
+        for mountpath in self.all:
+            if host_name(mountpath.spec) in names:
+                await mountpath.run(mountpath.watch_sync)
+                mountpath.opened()
 
     async def read_all(self, query: Callable[[list[sqlite3.Connection]], T]) -> T:
         """Run a query over the indexes of all mountpaths, in the thread for scans. Raises MountpathUnavailable."""

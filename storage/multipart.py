@@ -124,7 +124,8 @@ class Multipart:
         mountpath = self._mountpaths.owner(bucket, key)
         wanted = upload.checksum_algorithm or body.wanted_checksum
         sealer = None if seal is None else seal.sealer(part_number)
-        received = await self._intake.receive(mountpath, body, wanted, sealer)
+        place = self._mountpaths.place(bucket, key, upload.attributes.storage_class)
+        received = await self._intake.receive(mountpath, body, wanted, sealer, place)
         name = UploadName(bucket, key, upload_id)
         return await self._keep_part(name, part_number, received, seal)
 
@@ -169,6 +170,7 @@ class Multipart:
                 ReaderBody(reader),
                 upload.checksum_algorithm,
                 None if seal is None else seal.sealer(part_number),
+                self._mountpaths.place(bucket, key, upload.attributes.storage_class),
             )
         finally:
             await reader.close()

@@ -41,6 +41,7 @@ from storage.outbox import Outbox
 from storage.publish import Publisher
 from storage.records import decode_listed
 from storage.sealed import Seals
+from storage.transition import Transitions
 from storage.upload_records import decode_upload
 
 
@@ -65,6 +66,7 @@ class LocalNode:
         buckets = Buckets(self.mountpaths)
         self.outbox = Outbox(self.mountpaths)
         self.announce = self.outbox.announce
+        self.change_class = Transitions(self.mountpaths, objects, self._publisher).change_class
         self._copier = Copier(self.mountpaths, objects, intake, self._publisher, seals)
         self._buckets = buckets
         # Bound methods, not wrappers: these are the hot ones, and the parts fulfil the protocol themselves.

@@ -189,6 +189,7 @@ class Objects:
                 # Gone with the disk, or alone?
                 await mountpath.run(mountpath.watch_sync)
                 mountpath.opened()
+                await self._mountpaths.check_hosts(stored.segments)
                 raise log_corrupt("blob missing", key)
             try:
                 if data_key is None:
@@ -226,7 +227,8 @@ class Objects:
         mountpath = self._mountpaths.owner(bucket, key)
         seal = None if encryption is None else await self._seals.new(bucket, key, encryption)
         sealer = None if seal is None else seal.sealer()
-        received = await self._intake.receive(mountpath, body, body.wanted_checksum, sealer)
+        place = self._mountpaths.place(bucket, key, attributes.storage_class)
+        received = await self._intake.receive(mountpath, body, body.wanted_checksum, sealer, place)
         info = ObjectInfo(
             key,
             received.size_bytes,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from core.protocols import Placement
 from core.types import MIN_PART_BYTES
 
 SMALL_LIMIT_BYTES = 64 * 1024
@@ -12,10 +14,20 @@ them. See docs/performance.md for where a file of its own becomes cheaper."""
 
 
 @dataclass(frozen=True, slots=True)
+class ClassPlacement:
+    """Where the bytes of a storage class lie: on these mountpaths of the set, by a placement over them alone. None of
+    them, if none of their disks is there."""
+
+    members: Sequence[int]
+    placement: Placement | None
+
+
+@dataclass(frozen=True, slots=True)
 class StorageOptions:
     """Of every mountpath of a node. `capacity_bytes` None: as much as the disk has. `verify_rate`: the share of whole
     reads from files whose checksum is verified. `min_part_bytes` is S3's rule; tests may lower it.
-    `hot_bytes`: memory for small objects that were read lately, of the whole node in this process."""
+    `hot_bytes`: memory for small objects that were read lately, of the whole node in this process. `classes`: where
+    each storage class lies that does not lie everywhere."""
 
     small_limit_bytes: int = SMALL_LIMIT_BYTES
     verify_rate: float = 0.0
@@ -24,3 +36,4 @@ class StorageOptions:
     threads: int = 4
     hot_bytes: int = 8 * 1024**2
     min_part_bytes: int = MIN_PART_BYTES
+    classes: Mapping[str, ClassPlacement] = field(default_factory=dict)

@@ -38,7 +38,7 @@ from storage.index import (
 from storage.layout import (
     Layout,
     MountpathSpec,
-    check_identity_sync,
+    layout_of,
     live_workers_sync,
     sync_directory,
 )
@@ -86,7 +86,7 @@ def rebuild_index_sync(
     others is left out. Raises Conflict while a server runs on the store, MountpathUnavailable, Corrupt.
     """
     report = RebuildReport()
-    layouts = [Layout(check_identity_sync(spec)) for spec in specs]
+    layouts = [layout_of(spec, specs) for spec in specs]
     for layout in layouts:
         try:
             if live_workers_sync(layout):

@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import Sequence
 
+from core.errors import MountpathUnavailable
 from storage import crashpoints
 from storage.commit import Committer, Operation, Transaction
 from storage.layout import Layout
@@ -78,9 +79,14 @@ class Reclaimer:
 
 
 def remove_blobs_sync(layout: Layout, refs: Refs) -> bool:
-    """Unlink the blobs of one object. False if a reader holds them: then nothing was removed."""
+    """Unlink the blobs of one object. False if a reader holds them, or a disk is not there: then none was removed."""
     if not refs.blob_ids:
         return True
+    try:
+        for blob_id in refs.blob_ids:
+            layout.check_host_sync(blob_id)
+    except MountpathUnavailable:
+        return False
     first, *others = (layout.blob(blob_id) for blob_id in refs.blob_ids)
     if not others and not refs.small_ids:
         # Its reader has it open, which is enough for one file and nothing else.

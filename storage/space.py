@@ -25,7 +25,7 @@ from storage.faults import translate
 from storage.layout import (
     Layout,
     MountpathSpec,
-    check_identity_sync,
+    layout_of,
     live_workers_sync,
     worker_of,
 )
@@ -74,7 +74,7 @@ def clean_sync(
         if should_stop():
             break
         try:
-            layout = Layout(check_identity_sync(spec))
+            layout = layout_of(spec, specs)
         except StoreError as error:
             _log.info("space cleanup skips mountpath uuid=%s error=%r", spec.uuid, error)
             continue
@@ -169,6 +169,8 @@ class _Cleaner:
             self._report.blob_bytes += old[path]
         crashpoints.reach("cleanup:blobs-removed")
         done = [worker for worker, paths in dead.items() if all(path in old for path in paths)]
+        if not self._layout.is_whole:
+            done = []  # they may have left more on a disk that is not there
         self._note_swept(done, swept - known)
 
     def _note_swept(self, workers: Sequence[str], obsolete: set[str]) -> None:

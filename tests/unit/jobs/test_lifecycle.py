@@ -16,9 +16,10 @@ from core.configs.lifecycle import (
     LifecycleFilter,
     LifecycleRule,
     NoncurrentExpiration,
+    Transition,
 )
 from core.configs.versioning import ObjectLock, Retention, RetentionMode, Versioning
-from core.errors import InvalidArgument, MountpathUnavailable
+from core.errors import InvalidArgument, MountpathUnavailable, PreconditionFailed
 from core.jobs import JobProgress, JobRecord
 from core.lifecycle import REAL_DAY_NS, Terms
 from core.names import BucketName, BucketRef
@@ -29,6 +30,8 @@ from core.types import (
     DeleteResult,
     ObjectAttributes,
     ObjectChanges,
+    ObjectInfo,
+    ObjectVersion,
     UploadListQuery,
     VersionListQuery,
 )
@@ -58,6 +61,7 @@ class Place:
         self.clock = FakeClock()
         self.store = MemoryStore(self.clock, min_part_bytes=5)
         self.refs: list[BucketRef] = []
+        self.moves: list[tuple[str, str]] = []
 
     def bucket(self, ref: BucketRef) -> Bucket | None:
         return self.store.get_bucket(ref) if ref in self.refs else None
@@ -81,12 +85,27 @@ class Place:
                 attributes=ObjectAttributes(**attributes),
             )
 
+    async def change_class(
+        self, bucket: Bucket, seen: ObjectVersion, storage_class: str
+    ) -> ObjectInfo:
+        self.moves.append((seen.info.key, storage_class))
+        if seen.info.key == "changed":
+            raise PreconditionFailed(condition="unchanged")
+        return seen.info
+
     def days(self, count: float) -> None:
         self.clock.advance(count * DAY_S)
 
     def job(self, store: Any = None, actions_per_s: float = 1e9) -> LifecycleJob:
         return LifecycleJob(
-            store or self.store, self, self.clock, Terms(), None, actions_per_s, lambda: 0.0
+            store or self.store,
+            self,
+            self,
+            self.clock,
+            Terms(classes=("STANDARD", "COLD"), minimum_bytes=0),
+            None,
+            actions_per_s,
+            lambda: 0.0,
         )
 
     async def run(self, job: LifecycleJob | None = None, **arguments: str) -> JobContext:
@@ -302,6 +321,19 @@ async def test_a_failing_bucket_does_not_keep_the_others(place: Place) -> None:
         await place.run(place.job(Meddler(place.store, fail_once)))
     assert await place.names(first) == ["a:v"]
     assert await place.names(second) == []
+
+
+@scene
+async def test_transitions(place: Place) -> None:
+    ref = await place.make("bucket", rule(transitions=(Transition("COLD", 1),)))
+    await place.put(ref, "changed", "old")
+    await place.put(ref, "cold", storage_class="COLD")
+    place.days(3)
+    await place.put(ref, "new")
+    context = await place.run()
+    assert place.moves == [("changed", "COLD"), ("old", "COLD")]
+    counters = context.progress.counters
+    assert (counters["moved"], counters["changed"], counters["bytes"]) == (1, 1, 4)
 
 
 def test_is_needed() -> None:

@@ -6,10 +6,11 @@ import asyncio
 import hashlib
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from cluster.placement import HrwPlacement
 from core.names import BucketName, BucketRef, ObjectKey, UserId
@@ -29,7 +30,7 @@ from core.types import (
 from storage.doctor import CheckReport, check_sync
 from storage.layout import MountpathSpec, open_set_sync
 from storage.node import LocalNode
-from storage.options import StorageOptions
+from storage.options import ClassPlacement, StorageOptions
 
 USER = User(UserId("owner"), "owner", "Owner")
 BUCKET = Bucket(BucketRef(BucketName("bucket")), 7, USER, 1)
@@ -117,6 +118,10 @@ class Box:
         """Every blob file."""
         return sorted(path for path in self.root.glob("*/blobs/*/*") if path.is_file())
 
+    def guests(self) -> list[Path]:
+        """Every blob file that lies on another disk than its record."""
+        return sorted(path for path in self.root.glob("*/guests/*/*/*") if path.is_file())
+
     def rows(self, sql: str, database: str = "index.db") -> list[tuple[object, ...]]:
         """A query on every mountpath's database, past the node."""
         found: list[tuple[object, ...]] = []
@@ -146,11 +151,23 @@ async def read_all(reader: ObjectReader) -> bytes:
 
 @asynccontextmanager
 async def opened(
-    root: Path, options: StorageOptions = SMALL, mountpaths: int = 1
+    root: Path,
+    options: StorageOptions = SMALL,
+    mountpaths: int = 1,
+    classes: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> AsyncIterator[Box]:
-    """The node over `root`/0, `root`/1, ..., as a process would open it."""
-    specs = open_set_sync([root / str(number) for number in range(mountpaths)])
-    node = LocalNode(specs, HrwPlacement([spec.uuid for spec in specs]), Clock(), options)
+    """The node over `root`/0, `root`/1, ..., as a process would open it. `classes`: the numbers of the directories that
+    a storage class lies in."""
+    directories = [root / str(number) for number in range(mountpaths)]
+    specs = open_set_sync(directories)
+    placements = {}
+    for name, numbers in classes.items():
+        chosen = [directories[number] for number in numbers]
+        members = [n for n, spec in enumerate(specs) if spec.directory in chosen]
+        placement = HrwPlacement([specs[n].uuid for n in members]) if members else None
+        placements[name] = ClassPlacement(members, placement)
+    placement = HrwPlacement([spec.uuid for spec in specs])
+    node = LocalNode(specs, placement, Clock(), replace(options, classes=placements))
     await node.open()
     try:
         yield Box(root, node, specs)

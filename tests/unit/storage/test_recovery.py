@@ -362,5 +362,6 @@ def test_every_point_in_the_source_has_its_name() -> None:
     for path in (REPOSITORY / "storage").glob("*.py"):
         for name in re.findall(r'reach\(\s*f?"([^"]+)"', path.read_text()):
             found.add(name)
-    blob = {name.replace("{point}", what) for name in found for what in ("put", "copy", "part")}
+    publishers = ("put", "copy", "part", "transition")
+    blob = {name.replace("{point}", what) for name in found for what in publishers}
     assert blob == set(crashpoints.NAMES)
