@@ -48,6 +48,7 @@ KMS_KEYS = {"kms_keyid": "testkey-1", "kms_keyid2": "testkey-2"}
 
 
 _DAY_S = 3
+CLASSES = ("LUKEWARM", "FROZEN")
 SHORT_DAYS = {
     "WEIR_LIFECYCLE_DAY_S": str(_DAY_S),
     "WEIR_LIFECYCLE_INTERVAL_S": "0.5",
@@ -81,8 +82,11 @@ def _serve_and_run(
         return {}
     with tempfile.TemporaryDirectory(prefix="weir-s3tests-") as directory:
         base = Path(directory)
+        data, cold = base / "data", base / "cold"
+        classes = ",".join(("STANDARD", *(f"{name}={cold}" for name in CLASSES)))
+        environment = {**settings, "WEIR_STORAGE_CLASSES": classes}
         server = Server(
-            ServerOptions([base / "data"], workers=options.workers, environment=settings)
+            ServerOptions([data, cold], workers=options.workers, environment=environment)
         )
         server.start()
         try:
@@ -133,6 +137,7 @@ def _configure(server: Server, base: Path) -> Path:
     # As for AWS in us-east-1, where a bucket has no location to name.
     config["s3 main"]["api_name"] = ""
     config["s3 main"]["lc_debug_interval"] = str(_DAY_S)
+    config["s3 main"]["storage_classes"] = " ".join(CLASSES)
     config["s3 tenant"]["tenant"] = ""
     for name, key_id in KMS_KEYS.items():
         server.admin("kms", "create", key_id)

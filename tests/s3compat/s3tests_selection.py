@@ -34,6 +34,7 @@ LATER_MARKS: Mapping[str, str] = {
 }
 
 GROUPS: Sequence[tuple[str, str]] = (
+    ("lifecycle", r"_lifecycle|lifecyclev2|delete_marker_expiration"),
     ("encryption", r"sse_|_kms|encrypt|_enc(_|$)"),
     ("POST forms", r"test_post_object"),
     ("versioning", r"version|delete_marker"),
@@ -51,7 +52,6 @@ GROUPS: Sequence[tuple[str, str]] = (
     ("ranges", r"ranged_|get_part"),
     ("headers", r"_create_bad_|100_continue|contentlength"),
     ("listing", r"test_bucket_list|listv2|basic_key_count|special_key_names"),
-    ("lifecycle", r"_lifecycle|delete_marker_expiration"),
     ("buckets", r"^test_(buckets?|bucketv2|list_buckets|head_bucket|access_bucket)_"),
 )
 """The group of a test by the first pattern that its name meets; the rest is reading and writing objects."""
