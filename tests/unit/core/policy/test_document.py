@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.errors import MalformedPolicy
 from core.policy.actions import ACTIONS, of_version
@@ -130,6 +132,27 @@ def test_bad_policies(text: str, message: str) -> None:
     with pytest.raises(MalformedPolicy) as raised:
         bucket_policy(text, "bucket")
     assert message in raised.value.reason
+
+
+_WORDS = ["*", "Allow", "Deny", "s3:*", "arn:aws:s3:::bucket/*", "${", "1", "", *GOOD, "Sid", "AWS"]
+_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.sampled_from(_WORDS)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from([*_WORDS, "StringLike", "s3:prefix"]), inner, max_size=3),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(st.just({}), _VALUES), st.sampled_from([*GOOD, "Condition", "Sid"]), _VALUES)
+def test_whatever_is_no_policy_is_malformed(document: Any, element: str, value: Any) -> None:
+    for text in (json.dumps(document), policy(good(**{element: value}))):
+        try:
+            answer(text)
+        except MalformedPolicy as error:
+            assert error.reason  # noqa: PT017  # a policy may also be good
 
 
 def test_policies_of_users() -> None:
