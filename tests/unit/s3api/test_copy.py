@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -165,3 +166,45 @@ def test_canned_acl_is_the_one_asked_for(stored: Front) -> None:
     info = asyncio.run(_head(stored, "bucket", "copy"))
     assert info.attributes.acl is CannedAcl.AUTHENTICATED_READ
     assert info.attributes.owner_id == "alice-id"
+
+
+@pytest.mark.parametrize(("acl", "status"), [("private", 403), ("public-read", 200)])
+@pytest.mark.parametrize("is_part", [False, True])
+def test_copy_of_a_source_replaced_after_the_decision(
+    front: Front, acl: str, status: int, is_part: bool
+) -> None:
+    """The right to read hung on the source's own ACL: what took its place is decided on anew."""
+    front("PUT", "/bucket/source", b"open", {"x-amz-acl": "public-read"})
+    front("PUT", "/bobs", user="bob")
+    path = "/bobs/target"
+    if is_part:
+        upload = front("POST", "/bobs/target?uploads", user="bob").text("UploadId")
+        path += f"?partNumber=1&uploadId={upload}"
+    bucket = front.store.get_bucket(BucketRef(BucketName("bucket")))
+    front("PUT", "/bucket/other", b"other", {"x-amz-acl": acl})
+    info = asyncio.run(front.store.head(bucket, ObjectKey("other")))
+    name = "upload_part_copy" if is_part else "copy"
+    copy: Callable[..., Awaitable[object]] = getattr(front.store, name)
+    store_copy = front.store.copy
+    copied: list[object] = []
+
+    async def replaced_before(*arguments: object, **options: object) -> object:
+        if not copied:
+            copied.append(
+                await store_copy(
+                    bucket,
+                    ObjectKey("other"),
+                    bucket,
+                    ObjectKey("source"),
+                    attributes=info.attributes,
+                )
+            )
+        return await copy(*arguments, **options)
+
+    setattr(front.store, name, replaced_before)
+    headers = {"x-amz-copy-source": "/bucket/source"}
+    answer = front("PUT", path, headers=headers, user="bob")
+    assert answer.status == status
+    assert copied
+    if status == 200 and not is_part:
+        assert front("GET", path, user="bob").body == b"other"
