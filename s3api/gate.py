@@ -4,7 +4,7 @@ where the decision hangs on it, the object.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from core import access, acl
 from core.access import Decision, Resource
@@ -116,10 +116,14 @@ class Gate:
 
     def admit_to_account(self, call: Call, operation: Operation) -> None:
         """For operations on no bucket, or on one that need not exist."""
-        if operation.action and not access.authorize_account(
-            call.identity, operation.action, call.request.bucket or "", self._facts(call)
-        ):
-            raise Denied(reason=f"{operation.action} at account level")
+        if not operation.action:
+            return
+        facts = self._facts(call)
+        for action in (operation.action, *_beside_creation(call.request.headers)):
+            if not access.authorize_account(
+                call.identity, action, call.request.bucket or "", facts
+            ):
+                raise Denied(reason=f"{action} at account level")
 
     async def admit(self, call: Call, operation: Operation) -> None:
         """For operations on a bucket or object, before anything else is done for them."""
@@ -207,6 +211,16 @@ class Gate:
         more = None if version_id is None else {"s3:versionid": (version_id,)}
         now_ns = self._clock.now_ns()
         return RequestFacts(call.request, now_ns, self._settings.region, fields, more)
+
+
+def _beside_creation(headers: Mapping[str, str]) -> Iterator[str]:
+    """What the headers of CreateBucket need beside its own action (AWS: CreateBucket, Permissions)."""
+    if not _ACL_HEADERS.isdisjoint(headers):
+        yield "s3:PutBucketAcl"
+    if "x-amz-object-ownership" in headers:
+        yield "s3:PutBucketOwnershipControls"
+    if headers.get("x-amz-bucket-object-lock-enabled", "").lower() == "true":
+        yield from ("s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning")
 
 
 def _copies_tags(call: Call) -> bool:

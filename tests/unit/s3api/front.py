@@ -26,7 +26,12 @@ from s3api.router import OperationRouter
 
 ALICE = User(UserId("alice-id"), "alice", "Alice <3", "alice@example.com")
 BOB = User(UserId("bob-id"), "bob", "Bob")
-_USERS = {user.name: user for user in (ALICE, BOB)}
+_MAKER = (
+    '{"Statement": {"Effect": "Allow", "Action": ["s3:CreateBucket", "s3:PutBucketAcl"],'
+    ' "Resource": "arn:aws:s3:::made-*"}}'
+)
+CAROL = User(UserId("carol-id"), "carol", "Carol", policies=(("maker", _MAKER),))
+_USERS = {user.name: user for user in (ALICE, BOB, CAROL)}
 _NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 NOW_NS = 1_700_000_000_123_456_789

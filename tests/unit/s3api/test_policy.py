@@ -235,6 +235,23 @@ def _md5(document: bytes) -> dict[str, str]:
     return {"content-md5": base64.b64encode(hashlib.md5(document).digest()).decode()}
 
 
+@pytest.mark.parametrize(
+    ("name", "headers", "expected"),
+    [
+        ("made-1", {}, 200),
+        ("made-2", {"x-amz-acl": "public-read"}, 200),
+        ("other", {}, 403),
+        ("made-3", {"x-amz-object-ownership": "ObjectWriter"}, 403),
+        ("made-4", {"x-amz-bucket-object-lock-enabled": "true"}, 403),
+    ],
+)
+def test_creation_by_a_user_with_policies(
+    front: Front, name: str, headers: dict[str, str], expected: int
+) -> None:
+    assert front("PUT", f"/{name}", headers=headers, user="carol").status == expected
+    assert front("GET", "/", user="carol").status == 403
+
+
 # --- who may change the policy -----------------------------------------------------------------------------------
 
 
