@@ -25,7 +25,7 @@ from storage import crashpoints
 from storage.rebuild import RebuildReport, rebuild_index_sync
 from storage.space import CleanupReport, clean_sync
 from tests.unit.storage.box import BUCKET, PLAIN, USER, Body, Box, key, opened, pattern, read_all
-from tests.unit.storage.versioned import ENABLED
+from tests.unit.storage.versioned import ENABLED, SUSPENDED
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 NEW = ObjectAttributes({"content-type": "text/new"})
@@ -270,7 +270,8 @@ async def crash_load(root: Path, point: str) -> None:
 
 
 async def add_versions(box: Box, size: int, number: int) -> None:
-    """A version more and, from the third on, the oldest less; says which there must be."""
+    """A version more and, from the third on, the oldest less; says which there must be. And a null version that is
+    replaced below another."""
     info = await box.put("versions", pattern(size, number), bucket=ENABLED)
     os.write(1, f"+{info.version_id} {size}/{number}\n".encode())
     await box.node.update_object(ENABLED, key("versions"), ObjectChanges(tags={"a": "b"}))
@@ -281,6 +282,11 @@ async def add_versions(box: Box, size: int, number: int) -> None:
         version_id = version.info.version_id
         os.write(1, f"-{version_id} -\n".encode())
         await box.node.delete(ENABLED, key("versions"), version_id=version_id)
+    await box.put(f"null {size}", pattern(size, number), bucket=SUSPENDED)
+    os.write(1, f"null/{size} {number}\n".encode())
+    above = await box.put(f"null {size}", b"above", bucket=ENABLED)
+    if number % 2:
+        await box.node.delete(ENABLED, key(f"null {size}"), version_id=above.version_id)
 
 
 async def check_versions(box: Box, said: list[tuple[str, str]]) -> None:
@@ -325,6 +331,13 @@ def test_a_crash_at_any_point_loses_nothing(tmp_path: Path, point: str) -> None:
     async def check(box: Box) -> None:
         await check_versions(box, said)
         for name, number in last.items():
+            if name.startswith("null/"):
+                size = name.removeprefix("null/")
+                null = (ENABLED, key(f"null {size}"))
+                data = await read_all(await box.node.get(*null, version_id="null"))
+                wanted = [pattern(int(size), n) for n in range(12)]
+                assert data in wanted[int(number) : int(number) + 2]
+                continue
             data = await box.read(name)
             if name == "parts":
                 wanted = [pattern(2000, n) + pattern(20, n) for n in range(12)]
