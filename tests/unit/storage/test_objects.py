@@ -425,12 +425,13 @@ def test_a_missing_mountpath_is_not_replaced(tmp_path: Path) -> None:
 
 def open_blobs() -> list[str]:
     """The blobs that this process has open; its threads open databases as they need them."""
-    places = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
-    return [
-        os.readlink(place)
-        for place in places
-        if os.path.lexists(place) and "/blobs/" in os.readlink(place)
-    ]
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{number}"))
+        except FileNotFoundError:
+            continue
+    return [path for path in found if "/blobs/" in path]
 
 
 def test_file_reader_survives_cancelled_opening(tmp_path: Path) -> None:
@@ -445,7 +446,8 @@ def test_file_reader_survives_cancelled_opening(tmp_path: Path) -> None:
                 outcome = (await asyncio.gather(task, return_exceptions=True))[0]
                 if isinstance(outcome, FileReader):
                     await outcome.close()
-            await asyncio.sleep(0.05)
-            assert not open_blobs()
+            # Threads may still be at what the cancelled ones began.
+            while open_blobs():
+                await asyncio.sleep(0.01)
 
     run(scenario())
