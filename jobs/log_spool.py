@@ -145,8 +145,12 @@ def finished_files_sync(directory: Path) -> list[Path]:
     """The files that may be taken now, or after their lock was given up, oldest first."""
     now_s = time.time()
     for new in directory.glob(f"*{_NEW_SUFFIX}"):
+        try:
+            made_s = new.stat().st_mtime
+        except FileNotFoundError:
+            continue  # it has its name by now
         # Its maker died before it had a name; it is empty.
-        if now_s - new.stat().st_mtime > _STALE_NEW_S:
+        if now_s - made_s > _STALE_NEW_S:
             new.unlink(missing_ok=True)
     return sorted(directory.glob(f"*{_SUFFIX}"))
 
