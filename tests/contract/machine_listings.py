@@ -58,9 +58,9 @@ class ListSteps(StoreMachine):
             after = (after[0], ["", *ids][chosen])
         self._check_versions(place, VersionListQuery(prefix, delimiter, *after, limit))
 
-    @rule(place=PLACES)
-    def list_all_versions(self, place: int) -> None:
-        self._check_versions(place, VersionListQuery())
+    @rule(place=PLACES, limit=LIMITS)
+    def list_all_versions(self, place: int, limit: int) -> None:
+        self._check_versions(place, VersionListQuery(limit=limit))
 
     def _check_versions(self, place: int, query: VersionListQuery) -> None:
         model = self.models[place]

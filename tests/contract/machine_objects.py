@@ -201,6 +201,7 @@ class ObjectSteps(StoreMachine):
         # Holds would pile up, as nothing but this lifts them.
         hold = hold if data.draw(st.booleans(), label="holds") else False
         self._change(target, ObjectChanges(tags=_tags(tag), legal_hold=hold), bypasses=False)
+        self._try_to_remove(target, bypasses=True)
 
     @rule(
         data=st.data(),
@@ -219,7 +220,22 @@ class ObjectSteps(StoreMachine):
     ) -> None:
         new = None if mode is None else Retention(mode, self.now() + seconds * SECOND_NS)
         changes = ObjectChanges(tags=_tags(tag), retention=new, removes_retention=mode is None)
-        self._change(self.some_target(data), changes, bypasses=bypasses)
+        target = self.some_target(data)
+        self._change(target, changes, bypasses=bypasses)
+        self._try_to_remove(target, bypasses=bypasses)
+
+    def _try_to_remove(self, target: Target, *, bypasses: bool) -> None:
+        """Of what was just locked, as locks are few and random steps seldom meet them while they hold."""
+        found = self.models[target.place].read(target.name, target.version_id)
+        if isinstance(found, str) or not found.is_locked(self.now(), bypasses=bypasses):
+            return
+        remove = self.world.store.delete(
+            self.bucket(target.place),
+            key(target.name),
+            version_id=found.version_id,
+            bypass_governance=bypasses,
+        )
+        self.attempt(remove, "ObjectLocked")
 
     def _change(self, target: Target, changes: ObjectChanges, *, bypasses: bool) -> None:
         model = self.models[target.place]

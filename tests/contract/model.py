@@ -50,7 +50,7 @@ class ModelVersion:
     parts: dict[int, int] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     retention: Retention | None = None
-    hold: bool = False
+    hold: bool | None = None
     version_id: str = NULL
     modified_ns: int = 0
     serial: int = 0

@@ -53,7 +53,7 @@ class Machine(ObjectSteps, UploadSteps, ListSteps):
     def teardown(self) -> None:
         self.check_all()
         for place in range(len(self.models)):
-            self.list_all_versions(place)
+            self.list_all_versions(place, 1000)
         self.run(self.world.settle())
         assert not self.world.leftovers()
 
