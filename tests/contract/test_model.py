@@ -14,6 +14,7 @@ from core.configs.versioning import Versioning
 from tests.contract import model, world
 from tests.contract.local_world import LocalWorld
 from tests.contract.machine import PLACES
+from tests.contract.machine_judged import JudgedSteps
 from tests.contract.machine_listings import ListSteps
 from tests.contract.machine_objects import ObjectSteps
 from tests.contract.machine_uploads import UploadSteps
@@ -23,7 +24,7 @@ from tests.contract.world import World
 assert model.MIN_PART_BYTES == world.MIN_PART_BYTES
 
 
-class Machine(ObjectSteps, UploadSteps, ListSteps):
+class Machine(ObjectSteps, UploadSteps, ListSteps, JudgedSteps):
     """All steps, and what happens to a bucket and to a store now and then."""
 
     @rule(place=PLACES, versioning=st.sampled_from([Versioning.ENABLED, Versioning.SUSPENDED]))
