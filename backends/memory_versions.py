@@ -135,9 +135,9 @@ class Versions:
             return DeleteResult(key, made.version_id, is_delete_marker=True)
         if found is None:
             return DeleteResult(key, item.version_id)
-        check_removable(
-            found.info.attributes, marker.modified_ns, bypass_governance=bypass_governance
-        )
+        # The bypass is for a version that is named.
+        bypasses = bypass_governance and item.version_id is not None
+        check_removable(found.info.attributes, marker.modified_ns, bypass_governance=bypasses)
         self._remove(found)
         return DeleteResult(key, item.version_id, found.info.is_delete_marker)
 

@@ -359,6 +359,16 @@ class LockContract:
                     )
         assert len(await history(world.store, bucket, "k")) == 6
 
+    async def test_bypass_is_for_named_versions(self, world: World) -> None:
+        bucket = await world.new_bucket()
+        governed = dataclasses.replace(PLAIN, retention=GOVERNED)
+        await world.store.put(bucket, key("k"), Body(b"x"), attributes=governed)
+        for state in (bucket, suspended(bucket)):
+            with pytest.raises(ObjectLocked):
+                await world.store.delete(state, key("k"), bypass_governance=True)
+        await world.store.delete(bucket, key("k"), version_id=NULL_VERSION, bypass_governance=True)
+        assert await world.store.is_empty(bucket)
+
     async def test_retention_ends_with_its_time(self, world: World) -> None:
         bucket = lockable(await world.new_bucket())
         attributes = dataclasses.replace(PLAIN, retention=COMPLIANT)
