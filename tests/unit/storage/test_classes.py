@@ -40,6 +40,7 @@ COLD_PLAIN = replace(PLAIN, storage_class="COLD")
 VERSIONED = replace(BUCKET, bucket_id=9, props=BucketProps(versioning=Versioning.ENABLED))
 MINE = CustomerKey(bytes(range(32)))
 SEALED = EncryptionRequest(EncryptionMode.CUSTOMER, customer_key=MINE)
+PARTS = [pattern(3000, 1), pattern(4000, 2), pattern(20, 3)]
 NAMES = [f"k{number}" for number in range(12)]
 """Enough to be spread over all three disks."""
 
@@ -70,14 +71,13 @@ async def move(box: Box, name: str, storage_class: str, bucket: Bucket = BUCKET)
 
 
 async def put_parts(box: Box, name: str, attributes: ObjectAttributes) -> bytes:
-    parts = [pattern(3000, 1), pattern(4000, 2), pattern(20, 3)]
     upload = await box.node.create_upload(BUCKET, key(name), attributes=attributes, initiator=USER)
     done = []
-    for number, data in enumerate(parts, 1):
+    for number, data in enumerate(PARTS, 1):
         part = await box.node.upload_part(BUCKET, key(name), upload.upload_id, number, Body(data))
         done.append(CompletedPart(number, part.etag))
     await box.node.complete_upload(BUCKET, key(name), upload.upload_id, done)
-    return b"".join(parts)
+    return b"".join(PARTS)
 
 
 async def check(box: Box, bodies: dict[str, bytes]) -> None:
@@ -351,25 +351,34 @@ CRASHING = """
 import asyncio, sys
 from pathlib import Path
 from tests.unit.storage.test_classes import crash_load
-asyncio.run(crash_load(Path(sys.argv[1]), sys.argv[2]))
+asyncio.run(crash_load(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
 """
 
 
-async def crash_load(root: Path, point: str) -> None:
+def crash_body(n: int) -> bytes:
+    """Of every third object parts, of the others small and large ones."""
+    return pattern(10 if n % 2 else 5000, n) if n % 3 else b"".join(PARTS)
+
+
+async def crash_load(root: Path, point: str, skip: int) -> None:
     async with classed(root) as box:
-        crashpoints.arm(point, skip=4)
+        crashpoints.arm(point, skip=skip)
         for n, name in enumerate(NAMES):
-            await box.put(name, pattern(10 if n % 2 else 5000, n))
+            if n % 3:
+                await box.put(name, crash_body(n))
+            else:
+                await put_parts(box, name, PLAIN)
             await move(box, name, "COLD")
             os.write(1, f"{name}\n".encode())
 
 
 @pytest.mark.slow
 @pytest.mark.crash
+@pytest.mark.parametrize("skip", [4, 6])
 @pytest.mark.parametrize("point", POINTS)
-def test_a_crash_in_a_transition_loses_nothing(tmp_path: Path, point: str) -> None:
+def test_a_crash_in_a_transition_loses_nothing(tmp_path: Path, point: str, skip: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", CRASHING, str(tmp_path), point],
+        [sys.executable, "-c", CRASHING, str(tmp_path), point, str(skip)],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -378,9 +387,7 @@ def test_a_crash_in_a_transition_loses_nothing(tmp_path: Path, point: str) -> No
     )
     assert done.returncode == -9, "the point was not reached"
     moved = done.stdout.decode().split()
-    bodies = {
-        name: pattern(10 if n % 2 else 5000, n) for n, name in enumerate(NAMES) if n <= len(moved)
-    }
+    bodies = {name: crash_body(n) for n, name in enumerate(NAMES) if n <= len(moved)}
 
     async def scenario() -> None:
         for is_rebuilt in (False, True):
