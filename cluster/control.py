@@ -117,7 +117,9 @@ class EmbeddedControlStore:
     def add_user_sync(self, user: User) -> None:
         with self.database.transaction() as change:
             taken = change.execute(
-                "SELECT 1 FROM users WHERE user_id = ? OR name = ?", (user.user_id, user.name)
+                # A name that is another's id would share what policies give to that id.
+                "SELECT 1 FROM users WHERE user_id IN (?1, ?2) OR name IN (?1, ?2)",
+                (user.user_id, user.name),
             ).fetchone()
             if taken:
                 raise UserExists(user=user.name)

@@ -119,7 +119,9 @@ def _add_serve(commands: _Commands) -> None:
 def _add_user(commands: _Commands) -> None:
     group = _group(commands, "user", "manage users, whether the server runs or not")
     add = _command(group, "add", "identities:add_user", "add a user with a key pair")
-    add.add_argument("name", metavar="NAME", help="name for administration")
+    add.add_argument(
+        "name", metavar="NAME", help="for commands and policies; letters, digits and _+=,.@-"
+    )
     add.add_argument("--id", help="canonical user id (default: a new one of 64 hexadecimal digits)")
     add.add_argument("--display-name", metavar="D", help="name that S3 shows (default: NAME)")
     add.add_argument("--email", metavar="E", default="", help="mail address")
@@ -141,17 +143,17 @@ def _add_user_policy(commands: _Commands) -> None:
         "Attach a policy to a user, in place of one of the same name. With the first, the user may do only what its"
         " policies allow, of what its account may.",
     )
-    put.add_argument("name", metavar="NAME", help="the user's name or id")
+    put.add_argument("user", metavar="USER", help="name or id")
     put.add_argument("policy", metavar="POLICY", help="name of the policy")
     put.add_argument("file", metavar="FILE", help="IAM policy in JSON; - for the standard input")
-    listing = _command(group, "ls", "policies:list_policies", "list the policies of users")
-    listing.add_argument("name", metavar="NAME", nargs="?", help="of this user alone, name or id")
+    listing = _command(group, "ls", "policies:list_policies", "list the policies that users have")
+    listing.add_argument("user", metavar="USER", nargs="?", help="of this user alone, name or id")
     listing.add_argument("--json", action="store_true", help="as JSON")
     show = _command(group, "show", "policies:show_policy", "show a policy of a user")
-    show.add_argument("name", metavar="NAME", help="the user's name or id")
+    show.add_argument("user", metavar="USER", help="name or id")
     show.add_argument("policy", metavar="POLICY", help="name of the policy")
     remove = _command(group, "rm", "policies:remove_policy", "take a policy away from a user")
-    remove.add_argument("name", metavar="NAME", help="the user's name or id")
+    remove.add_argument("user", metavar="USER", help="name or id")
     remove.add_argument("policy", metavar="POLICY", help="name of the policy")
 
 
@@ -174,7 +176,10 @@ def _add_kms(commands: _Commands) -> None:
     )
     create = _command(group, "create", "kms:create_key", "make an encryption key")
     create.add_argument(
-        "key_id", metavar="KEY_ID", nargs="?", help="id (default: a new one of 32 digits)"
+        "key_id",
+        metavar="KEY_ID",
+        nargs="?",
+        help="id (default: a new one of 32 hexadecimal digits)",
     )
     create.add_argument(
         "--alias",
@@ -207,7 +212,7 @@ def _add_kms(commands: _Commands) -> None:
 
 
 def _add_job(commands: _Commands) -> None:
-    group = _group(commands, "job", "start background jobs and follow them")
+    group = _group(commands, "job", "start, follow and stop background jobs")
     begin = _command(
         group,
         "start",
@@ -216,7 +221,7 @@ def _add_job(commands: _Commands) -> None:
         "Start a job, and print its id. The server runs it; where none runs, this command does.",
     )
     begin.add_argument("kind", metavar="KIND", choices=JOB_KINDS, help=", ".join(JOB_KINDS))
-    begin.add_argument("--bucket", metavar="B", default="", help="for this bucket alone")
+    begin.add_argument("--bucket", metavar="NAME", default="", help="for this bucket alone")
     listing = _command(group, "ls", "jobs:list_jobs", "list the jobs that have not ended")
     listing.add_argument("--all", action="store_true", help="those that have ended too")
     listing.add_argument("--json", action="store_true", help="as JSON")
@@ -233,7 +238,7 @@ def _add_job(commands: _Commands) -> None:
     wait.add_argument("--timeout", metavar="S", type=float, help="give up after this time")
     stop = _command(group, "stop", "jobs:stop", "stop a job")
     for command in (status, wait, stop):
-        command.add_argument("job_id", metavar="ID")
+        command.add_argument("job_id", metavar="ID", help="as weir job start and ls show it")
 
 
 def _add_pair_options(parser: argparse.ArgumentParser) -> None:

@@ -37,7 +37,7 @@ def explain(error: StoreError) -> str:
                 f"{error.path} is served by another weir (process {error.pid}); stop that one first"
             )
         case UserExists():
-            return f"a user {error.user!r}, or one of that id, exists already; see weir user ls"
+            return f"a user with the name or id of {error.user!r} exists already; see weir user ls"
         case NoSuchJob():
             return f"no job {error.job_id!r}; see weir job ls --all"
         case NoSuchUser():

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
 
 from cluster.control import EmbeddedControlStore
 from cluster.keys import new_access_key, new_secret_key, new_user_id
@@ -14,11 +13,23 @@ from core.errors import NoSuchUser
 from core.names import AccessKey, UserId
 from core.types import Credential, User
 from gateway.cli.options import UsageError, load
+from gateway.cli.table import print_rows
 from gateway.startup import open_control
+
+# Names and ids stand in ARNs and in policies, so what has a meaning there has no place in them; the characters and
+# the length are those of IAM's user names. An id may be longer: S3's have 64 digits.
+_USER_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}\Z")
+_USER_ID = re.compile(r"[A-Za-z0-9_+=,.@-]{1,128}\Z")
+# An access key is a field of the Authorization header, where commas, slashes and spaces end it.
+_ACCESS_KEY = re.compile(r"[!-+\-.0-~]{3,128}\Z")
 
 
 def add_user(arguments: argparse.Namespace) -> int:
     """weir user add"""
+    if not _USER_NAME.match(arguments.name):
+        raise UsageError("a user's name has 1 to 64 letters, digits and characters of _+=,.@-")
+    if arguments.id and not _USER_ID.match(arguments.id):
+        raise UsageError("a user's id has 1 to 128 letters, digits and characters of _+=,.@-")
     user = User(
         UserId(arguments.id or new_user_id()),
         arguments.name,
@@ -130,8 +141,10 @@ def _new_credential(arguments: argparse.Namespace, user: User) -> Credential:
         )
     if access_key is None:
         return Credential(new_access_key(), new_secret_key(), user)
-    if not 3 <= len(access_key) <= 128 or not access_key.isascii() or "/" in access_key:
-        raise UsageError("an access key has 3 to 128 ASCII characters and no slash")
+    if not _ACCESS_KEY.match(access_key):
+        raise UsageError(
+            "an access key has 3 to 128 ASCII characters, and no space, comma or slash"
+        )
     if len(secret_key) < 8:
         raise UsageError("a secret key has at least 8 characters")
     return Credential(AccessKey(access_key), secret_key, user)
@@ -139,19 +152,3 @@ def _new_credential(arguments: argparse.Namespace, user: User) -> Credential:
 
 def _print_pair(credential: Credential) -> None:
     print(f"access key  {credential.access_key}\nsecret key  {credential.secret_key}")
-
-
-def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], is_json: bool) -> None:
-    """Rows as a table of some columns, or all of them as JSON."""
-    if is_json:
-        print(json.dumps(rows, indent=2))
-        return
-    table = [
-        [name.replace("_", " ") for name in columns],
-        *([str(row[name]) for name in columns] for row in rows),
-    ]
-    widths = [max(len(line[index]) for line in table) for index in range(len(columns))]
-    for line in table:
-        print(
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
-        )

@@ -14,16 +14,15 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from cluster.control import EmbeddedControlStore
 from cluster.jobs import JobRecords
 from core.jobs import BYTES, OBJECTS, JobRecord, JobState
 from core.names import BucketName, BucketRef
-from gateway.cli.identities import print_rows
 from gateway.cli.options import UsageError, keep_files_private, load
 from gateway.cli.progress import Progress, size_text
+from gateway.cli.table import print_rows, time_text
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.job_kinds import job_kinds, owner_name
@@ -32,7 +31,6 @@ from gateway.startup import StoreInUse, hold_store, open_control
 from jobs.queue import JobQueue
 
 _POLL_S = 0.2
-_NS_PER_S = 10**9
 
 
 def start(arguments: argparse.Namespace) -> int:
@@ -43,7 +41,9 @@ def start(arguments: argparse.Namespace) -> int:
         if arguments.bucket:
             wanted["bucket"] = arguments.bucket
             if control.bucket(BucketRef(BucketName(arguments.bucket))) is None:
-                raise UsageError(f"no bucket {arguments.bucket!r}")
+                raise UsageError(
+                    f"no bucket {arguments.bucket!r}; aws s3 ls shows each user the buckets it owns"
+                )
         held = _hold_unserved(config)
         try:
             record = records.add_sync(arguments.kind, wanted, time.time_ns())
@@ -98,7 +98,7 @@ def status(arguments: argparse.Namespace) -> int:
     with _records(load(arguments).config) as (_, records):
         row = _row(records.get_sync(arguments.job_id))
     if arguments.json:
-        print(json.dumps(row))
+        print(json.dumps(row, indent=2))
         return 0
     for name, value in row.items():
         if name == "counters":
@@ -119,7 +119,9 @@ def wait(arguments: argparse.Namespace) -> int:
                 break
             progress.show(_line(record))
             if deadline is not None and time.monotonic() > deadline:
-                raise UsageError(f"job {record.job_id} has not ended: {record.state}")
+                raise UsageError(
+                    f"job {record.job_id} has not ended: {record.state}; wait again, or see weir job status"
+                )
             _check_served(config, record)
             time.sleep(_POLL_S)
     print(_line(record))
@@ -177,9 +179,9 @@ def _row(record: JobRecord) -> dict[str, Any]:
         "state": "stopping" if _is_stopping(record) else record.state.value,
         "objects": progress.counters.get(OBJECTS, 0),
         "bytes": progress.counters.get(BYTES, 0),
-        "created": _time(record.created_ns),
-        "started": _time(record.started_ns),
-        "ended": _time(record.ended_ns),
+        "created": time_text(record.created_ns),
+        "started": time_text(record.started_ns),
+        "ended": time_text(record.ended_ns),
         "message": progress.message,
         "error": record.error,
         "counters": dict(progress.counters),
@@ -200,9 +202,3 @@ def _line(record: JobRecord) -> str:
     more = [f"{n} {name}" for name, n in counters.items() if n and name not in (OBJECTS, BYTES)]
     message = f" ({record.progress.message})" if record.progress.message else ""
     return ", ".join([*parts, *more]) + message
-
-
-def _time(time_ns: int) -> str:
-    if not time_ns:
-        return ""
-    return datetime.fromtimestamp(time_ns // _NS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

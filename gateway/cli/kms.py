@@ -6,14 +6,13 @@ import argparse
 import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from cluster.key_service import LocalKeyService
 from cluster.master_key import MasterKey, parse_master_key
 from core.encryption import S3_KEY_ID
-from gateway.cli.identities import print_rows
 from gateway.cli.options import UsageError, load
+from gateway.cli.table import print_rows, time_text
 from gateway.config import Config
 from gateway.keys import open_key_service
 from gateway.startup import open_control
@@ -28,7 +27,7 @@ def list_keys(arguments: argparse.Namespace) -> int:
                 "alias": key.alias,
                 "version": key.version,
                 "state": "enabled" if key.is_enabled else "disabled",
-                "created": datetime.fromtimestamp(key.created_ns // 10**9, UTC).isoformat(),
+                "created": time_text(key.created_ns),
             }
             for key in service.keys_sync()
         ]

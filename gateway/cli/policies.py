@@ -9,15 +9,16 @@ from pathlib import Path
 from cluster.user_policies import put_policy_sync, remove_policy_sync
 from core.errors import NoSuchPolicy
 from core.policy.document import MAX_USER_POLICY_BYTES, parsed
-from gateway.cli.identities import find_user, open_store, print_rows
+from gateway.cli.identities import find_user, open_store
 from gateway.cli.options import UsageError
+from gateway.cli.table import print_rows
 
 
 def put_policy(arguments: argparse.Namespace) -> int:
     """weir user policy put"""
     document = _read(arguments.file)
     with open_store(arguments) as control:
-        user = find_user(control, arguments.name)
+        user = find_user(control, arguments.user)
         put_policy_sync(control.database, user.user_id, arguments.policy, document)
         is_first = not user.policies
     print(f"attached {arguments.policy} to {user.name}")
@@ -29,7 +30,7 @@ def put_policy(arguments: argparse.Namespace) -> int:
 def list_policies(arguments: argparse.Namespace) -> int:
     """weir user policy ls"""
     with open_store(arguments) as control:
-        users = [find_user(control, arguments.name)] if arguments.name else control.users()
+        users = [find_user(control, arguments.user)] if arguments.user else control.users()
     rows = [
         {"user": user.name, "policy": name, "statements": len(parsed(document).statements)}
         for user in users
@@ -42,7 +43,7 @@ def list_policies(arguments: argparse.Namespace) -> int:
 def show_policy(arguments: argparse.Namespace) -> int:
     """weir user policy show"""
     with open_store(arguments) as control:
-        user = find_user(control, arguments.name)
+        user = find_user(control, arguments.user)
     for name, document in user.policies:
         if name == arguments.policy:
             print(document)
@@ -53,7 +54,7 @@ def show_policy(arguments: argparse.Namespace) -> int:
 def remove_policy(arguments: argparse.Namespace) -> int:
     """weir user policy rm"""
     with open_store(arguments) as control:
-        user = find_user(control, arguments.name)
+        user = find_user(control, arguments.user)
         remove_policy_sync(control.database, user.user_id, arguments.policy)
         is_last = len(user.policies) == 1
     print(f"removed {arguments.policy} from {user.name}")

@@ -90,6 +90,23 @@ class TestUsers:
         assert weir("user", "add", "alice") == 1
         assert "exists already" in weir.err
 
+    @pytest.mark.parametrize("name", ["", "a b", "team/alice", "a:b", "*", "ann\u00e9", "x" * 65])
+    def test_add_a_name_that_means_something_else_in_policies(self, weir: Weir, name: str) -> None:
+        assert weir("user", "add", name) == 1
+        assert "a user's name has" in weir.err
+
+    @pytest.mark.parametrize("id", ["a b", "a/b", "a:b", "*", "x" * 129])
+    def test_add_an_id_that_means_something_else_in_policies(self, weir: Weir, id: str) -> None:
+        assert weir("user", "add", "alice", "--id", id) == 1
+        assert "a user's id has" in weir.err
+
+    @pytest.mark.parametrize("taken", ["alice", "alice-id"])
+    def test_add_a_name_or_id_that_is_either_of_another(self, weir: Weir, taken: str) -> None:
+        weir("user", "add", "alice", "--id", "alice-id")
+        assert weir("user", "add", taken) == 1
+        assert weir("user", "add", "bob", "--id", taken) == 1
+        assert "exists already" in weir.err
+
     def test_add_with_a_taken_key_leaves_no_user(self, weir: Weir) -> None:
         weir("user", "add", "alice", "--access-key", "SAME", "--secret-key", "12345678")
         assert weir("user", "add", "bob", "--access-key", "SAME", "--secret-key", "12345678") == 1
@@ -140,7 +157,10 @@ class TestKeys:
             (("--access-key", "ABC"), "together"),
             (("--secret-key", "12345678"), "together"),
             (("--access-key", "AB", "--secret-key", "12345678"), "3 to 128"),
-            (("--access-key", "A/B", "--secret-key", "12345678"), "no slash"),
+            (("--access-key", "A/B", "--secret-key", "12345678"), "comma or slash"),
+            (("--access-key", "A,B", "--secret-key", "12345678"), "comma or slash"),
+            (("--access-key", "A B", "--secret-key", "12345678"), "no space"),
+            (("--access-key", "KÉY", "--secret-key", "12345678"), "ASCII"),
             (("--access-key", "ABC", "--secret-key", "1234567"), "at least 8"),
         ],
     )
