@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).parents[2]
 PAGES = ["README.md", "docs/operations.md", "docker/compose.yaml"]
 
 
-_COMMAND = r"weir (?:serve|user|key|kms|doctor|config|version)\b"
+_COMMAND = r"weir (?:serve|user|key|kms|job|doctor|config|version)\b"
 
 
 def weir_commands() -> list[str]:
