@@ -16,7 +16,7 @@ def light(cls: type[T]) -> type[T]:
     """
     columns = [
         (each.name, each.type, field(default=each.default, default_factory=each.default_factory))
-        for each in fields(cls)  # type: ignore[arg-type]
+        for each in fields(cls)  # type: ignore[arg-type]  # that T is a dataclass cannot be said
     ]
     plain = make_dataclass(cls.__name__, columns)
     setattr(cls, "__init__", vars(plain)["__init__"])  # noqa: B010  # mypy knows no assignment to a class's method

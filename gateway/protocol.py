@@ -63,7 +63,7 @@ class Protocol(HttpToolsProtocol):
     cycle: Cycle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)  # type: ignore[arg-type]
+        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn wants the subclass that it gets
         self._idle_since = self.loop.time()
         self._watch_idle()
         if len(self.connections) > self.limits.connections:

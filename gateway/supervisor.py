@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from gateway.config import Config
 from gateway.probe import is_healthy
@@ -77,12 +78,12 @@ class Supervisor:
         self._children = [
             _Child(
                 f"weir-worker-{index}",
-                lambda index=index, mine=mine: run_worker(config, mine, index, alive),  # type: ignore[misc]
+                partial(run_worker, config, mine, index, alive),
                 mine,
             )
             for index, mine in enumerate(sockets)
         ]
-        self._children.append(_Child("weir-jobs", lambda: run_jobs(config, alive)))
+        self._children.append(_Child("weir-jobs", partial(run_jobs, config, alive)))
 
     def run(self) -> int:
         """Start everything, keep it running, and return the exit status after a stop."""

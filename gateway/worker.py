@@ -127,7 +127,7 @@ def _s3_settings(config: Config) -> Settings:
 def _uvicorn_config(config: Config, app: object) -> uvicorn.Config:
     limits = config.limits
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,  # type: ignore[arg-type]  # its type would be uvicorn's own
         http=limited(
             Limits(
                 head_bytes=limits.max_header_bytes,
@@ -143,7 +143,7 @@ def _uvicorn_config(config: Config, app: object) -> uvicorn.Config:
         server_header=False,
         headers=[("server", "weir")],
         backlog=_BACKLOG,
-        timeout_keep_alive=limits.keep_alive_timeout_s,  # type: ignore[arg-type]
+        timeout_keep_alive=limits.keep_alive_timeout_s,  # type: ignore[arg-type]  # a timer takes fractions
         timeout_graceful_shutdown=int(config.drain_timeout_s) or 1,
         ssl_certfile=config.tls_cert,
         ssl_keyfile=config.tls_key,

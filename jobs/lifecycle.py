@@ -35,7 +35,7 @@ from core.lifecycle import (
     is_active,
     prefixes,
 )
-from core.names import BucketName, BucketRef
+from core.names import BucketName, BucketRef, ObjectKey, UploadId
 from core.protocols import Clock, ObjectStore
 from core.types import (
     Bucket,
@@ -329,9 +329,9 @@ class _Run:
                 limit=_PAGE,
             )
 
-    async def _abort(self, bucket: Bucket, key: str, upload_id: str) -> int:
+    async def _abort(self, bucket: Bucket, key: ObjectKey, upload_id: UploadId) -> int:
         try:
-            await self._job.store.abort_upload(bucket, key, upload_id)  # type: ignore[arg-type]
+            await self._job.store.abort_upload(bucket, key, upload_id)
         except StoreError as error:
             self._count_refused(error)
             return 0

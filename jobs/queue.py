@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -144,10 +144,10 @@ class JobQueue:
         waiting.cancel()
         await self._leave()
 
-    async def _attempt(self, step: Callable[[], object]) -> None:
+    async def _attempt(self, step: Callable[[], Awaitable[object]]) -> None:
         """A disk that fails for a while must not end the queue."""
         try:
-            await step()  # type: ignore[misc]
+            await step()
         except StoreError as error:
             logger.warning("jobs put off: %s", error)
 

@@ -25,7 +25,7 @@ from s3api.access_errors import (
 from s3api.call import Call
 from s3api.operations.page import ANONYMOUS_ID
 from s3api.protocol_errors import InvalidRequest, MalformedXML
-from s3api.xml import children, document, element, local_name, optional, parse, texts
+from s3api.xml import document, element, first_child, local_name, optional, parse, texts
 
 Fields = Mapping[str, str]
 
@@ -191,15 +191,15 @@ async def parse_acl(users: ObjectService, source: bytes, owner_id: UserId) -> Ac
 
 def _owner_and_grants(root: Element) -> tuple[str, list[_Named]]:
     """What a document says. May run in a thread, so it asks nobody who the grantees are."""
-    owner = next(children(root, "Owner"), None)
-    grants = next(children(root, "AccessControlList"), None)
+    owner = first_child(root, "Owner")
+    grants = first_child(root, "AccessControlList")
     if owner is None or grants is None:
         raise MalformedACL(reason="no owner or no grants")
     return texts(owner).get("ID", "").strip(), [_named(node) for node in grants]
 
 
 def _named(node: Element) -> _Named:
-    grantee = next(children(node, "Grantee"), None)
+    grantee = first_child(node, "Grantee")
     if grantee is None or local_name(node) != "Grant":
         raise MalformedACL(reason="a grant without grantee")
     try:

@@ -28,7 +28,7 @@ from core.lifecycle import REAL_DAY_NS
 from s3api.lifecycle_checks import check_rule
 from s3api.protocol_errors import InvalidRequest, MalformedXML
 from s3api.timestamps import iso_date
-from s3api.xml import children, document, echo, element, flag, local_name, texts
+from s3api.xml import children, document, echo, element, first_child, flag, local_name, texts
 
 _MAX_RULES = 1000
 _MAX_ID_CHARACTERS = 255
@@ -93,14 +93,14 @@ def _rule(node: Element) -> LifecycleRule:
     status = fields.get("Status")
     if status not in ("Enabled", "Disabled"):
         raise MalformedXML(reason=f"status {status}")
-    abort = _only(node, "AbortIncompleteMultipartUpload")
+    abort = first_child(node, "AbortIncompleteMultipartUpload")
     return LifecycleRule(
         _rule_id(fields.get("ID", "")),
         status == "Enabled",
         _filter(node),
-        _expiration(_only(node, "Expiration")),
+        _expiration(first_child(node, "Expiration")),
         tuple(_transition(each) for each in children(node, "Transition")),
-        _noncurrent_expiration(_only(node, "NoncurrentVersionExpiration")),
+        _noncurrent_expiration(first_child(node, "NoncurrentVersionExpiration")),
         tuple(
             _noncurrent_transition(each) for each in children(node, "NoncurrentVersionTransition")
         ),
@@ -114,12 +114,8 @@ def _rule_id(given: str) -> str:
     return given or str(uuid.uuid4())
 
 
-def _only(node: Element, name: str) -> Element | None:
-    return next(children(node, name), None)
-
-
 def _filter(node: Element) -> LifecycleFilter:
-    prefix, wanted = _only(node, "Prefix"), _only(node, "Filter")
+    prefix, wanted = first_child(node, "Prefix"), first_child(node, "Filter")
     if (prefix is None) == (wanted is None):
         raise MalformedXML(reason="a rule has either a Filter or a Prefix")
     if prefix is not None:
@@ -127,7 +123,7 @@ def _filter(node: Element) -> LifecycleFilter:
     assert wanted is not None
     if len(wanted) > 1:
         raise MalformedXML(reason="several conditions in a Filter without And")
-    both = _only(wanted, "And")
+    both = first_child(wanted, "And")
     if both is None:
         return _conditions(wanted, FilterForm.FILTER)
     if len(both) < 2:
@@ -139,7 +135,7 @@ def _conditions(node: Element, form: FilterForm) -> LifecycleFilter:
     names = [local_name(child) for child in node]
     if any(name not in _CONDITIONS or (name != "Tag" and names.count(name) > 1) for name in names):
         raise MalformedXML(reason=f"conditions of a filter: {names}")
-    prefix = _only(node, "Prefix")
+    prefix = first_child(node, "Prefix")
     tags: dict[str, str] = {}
     for child in children(node, "Tag"):
         fields = texts(child)

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 from core.configs.logging import Logging, LogGrant, PartitionDateSource
 from s3api.acls import GRANTEE_TYPES, XSI, XSI_TYPE
 from s3api.protocol_errors import MalformedXML
-from s3api.xml import children, document, element, local_name, texts
+from s3api.xml import children, document, element, first_child, local_name, texts
 
 _PERMISSIONS = frozenset({"FULL_CONTROL", "READ", "WRITE"})
 _MAX_GRANTS = 100
@@ -39,7 +39,7 @@ def read_logging(root: Element) -> tuple[Logging, Sequence[tuple[str, str, str]]
 
 def _grant(node: Element) -> tuple[str, str, str]:
     permission = texts(node).get("Permission", "").strip()
-    grantee = next(children(node, "Grantee"), None)
+    grantee = first_child(node, "Grantee")
     if grantee is None or permission not in _PERMISSIONS:
         raise MalformedXML(reason="a grant without grantee, or of no permission there is")
     kind, name = GRANTEE_TYPES.get(grantee.get(XSI_TYPE, ""), ("", ""))

@@ -26,11 +26,6 @@ _KINDS = {name: kind for kind, (name, _) in _ELEMENTS.items()}
 _ARN = re.compile(r"arn:weir:(sqs|sns|lambda):([a-z0-9-]*):([A-Za-z0-9_-]{1,64}):([a-z]+)\Z")
 
 
-def arn_of(kind: RuleKind, region: str, name: str, destination_kind: str) -> str:
-    """How a rule names a destination that the administrator configured as `name`."""
-    return f"arn:weir:{kind.value}:{region}:{name}:{destination_kind}"
-
-
 def read_rules(
     root: Element, destinations: Mapping[str, str], region: str
 ) -> tuple[NotificationRule, ...]:

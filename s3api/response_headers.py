@@ -45,10 +45,9 @@ def object_headers(info: ObjectInfo, overrides: Mapping[str, str] | None = None)
         (b"etag", b'"%s"' % info.etag.encode()),
         _ACCEPT_RANGES,
     ]
+    kept: Mapping[str, str] = attributes.headers
     if overrides:
-        kept = {**attributes.headers, **overrides}
-    else:
-        kept = attributes.headers  # type: ignore[assignment]
+        kept = {**kept, **overrides}
     for name, value in kept.items():
         headers.append((name.encode(), value.encode("latin-1", "replace")))
     for name, value in attributes.user_metadata.items():

@@ -125,6 +125,11 @@ def children(node: Element, name: str) -> Iterator[Element]:
     return (child for child in node if local_name(child) == name)
 
 
+def first_child(node: Element, name: str) -> Element | None:
+    """The first child element of a name."""
+    return next(children(node, name), None)
+
+
 def texts(node: Element) -> dict[str, str]:
     """The texts of the child elements by name; the first of a name wins."""
     found: dict[str, str] = {}

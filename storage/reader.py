@@ -388,8 +388,7 @@ class _BlockRead:
 def _pieces_of(segments: Sequence[Segment], first: int, length: int) -> list[_Piece]:
     """The runs of segments that make up the bytes [first, first + length)."""
     pieces = []
-    start = 0
-    end = first + length
+    start, end = 0, first + length
     for segment in segments:
         if start >= end:
             break

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core import acl
-from core.configs.versioning import Versioning
 from core.errors import PreconditionFailed, WriteConflict
 from core.names import UserId
-from core.types import Acl, BucketProps, CannedAcl, Conditions, ObjectChanges, ObjectInfo
+from core.types import Acl, BucketProps, CannedAcl, Conditions, ObjectChanges
 from s3api.access_errors import AclsNotSupported, MissingSecurityHeader, UnexpectedContent
 from s3api.acls import acl_document, asks_for_acl, check_public, parse_acl, read_acl
 from s3api.call import Call, Response
 from s3api.parameters import version_id
-from s3api.response_headers import HeaderList
+from s3api.response_headers import version_headers
 from s3api.xml import XML_TYPE
 
 _ATTEMPTS = 4
@@ -48,7 +47,7 @@ async def get_object_acl(call: Call) -> Response:
         _in_force(bucket.props, info.attributes.acl), owner_id, bucket.owner.user_id
     )
     body = acl_document(call.store, owner_id, shown)
-    return Response(200, [XML_TYPE, *_version_header(call, info)], body)
+    return Response(200, [XML_TYPE, *version_headers(call.target_bucket, info)], body)
 
 
 async def put_object_acl(call: Call) -> Response:
@@ -73,7 +72,7 @@ async def put_object_acl(call: Call) -> Response:
             )
         except PreconditionFailed:
             continue
-        return Response(200, list(_version_header(call, info)))
+        return Response(200, version_headers(call.target_bucket, info))
     raise WriteConflict(key=call.target_key)
 
 
@@ -100,9 +99,3 @@ def _check(asked: Acl, props: BucketProps) -> None:
 def _in_force(props: BucketProps, kept: Acl) -> Acl:
     """Where ACLs are off, all is the bucket owner's alone; what was set before stays, and counts once they are on."""
     return kept if acl.acls_count(props) else CannedAcl.PRIVATE
-
-
-def _version_header(call: Call, info: ObjectInfo) -> HeaderList:
-    if call.target_bucket.props.versioning is Versioning.OFF:
-        return []
-    return [(b"x-amz-version-id", info.version_id.encode())]

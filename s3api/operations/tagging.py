@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
 
 from core.tags import HEADER, bucket_tags, object_tags
-from core.types import BucketProps, ObjectChanges, ObjectInfo
+from core.types import BucketProps, ObjectChanges
 from s3api.call import Call, Response
 from s3api.operations.guarded import authorize_document
 from s3api.parameters import version_id
 from s3api.protocol_errors import MalformedXML, NoSuchTagSet
-from s3api.response_headers import HeaderList, version_headers
+from s3api.response_headers import version_headers
 from s3api.xml import XML_TYPE, children, document, element, parse, texts
 
 _NO_TAGS: Mapping[str, str] = {}
@@ -26,7 +26,9 @@ async def get_object_tagging(call: Call) -> Response:
     info = await call.store.head(
         call.target_bucket, call.target_key, version_id=version_id(call.request.query)
     )
-    return Response(200, [XML_TYPE, *_version(call, info)], _document(info.attributes.tags))
+    return Response(
+        200, [XML_TYPE, *version_headers(call.target_bucket, info)], _document(info.attributes.tags)
+    )
 
 
 async def put_object_tagging(call: Call) -> Response:
@@ -46,11 +48,7 @@ async def _set_object_tags(call: Call, status: int, tags: Mapping[str, str]) -> 
         ObjectChanges(tags=tags),
         version_id=version_id(call.request.query),
     )
-    return Response(status, _version(call, info))
-
-
-def _version(call: Call, info: ObjectInfo) -> HeaderList:
-    return version_headers(call.target_bucket, info)
+    return Response(status, version_headers(call.target_bucket, info))
 
 
 # --- buckets -----------------------------------------------------------------------------------------------------

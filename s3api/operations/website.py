@@ -11,7 +11,7 @@ from core.errors import EntityTooLarge, InvalidArgument
 from core.names import MAX_KEY_BYTES
 from s3api.call import Call, Response
 from s3api.protocol_errors import InvalidRequest, MalformedXML, NoSuchWebsite
-from s3api.xml import XML_TYPE, children, document, element, optional, parse, texts
+from s3api.xml import XML_TYPE, children, document, element, first_child, optional, parse, texts
 
 MAX_RULES = 50
 MAX_CONFIGURATION_BYTES = 128 * 1024
@@ -49,9 +49,9 @@ async def delete_bucket_website(call: Call) -> Response:
 
 def _website(root: Element) -> Website:
     """Raises MalformedXML, InvalidRequest, InvalidArgument."""
-    redirect_all = _child(root, "RedirectAllRequestsTo")
-    index, error = _child(root, "IndexDocument"), _child(root, "ErrorDocument")
-    routing = _child(root, "RoutingRules")
+    redirect_all = first_child(root, "RedirectAllRequestsTo")
+    index, error = first_child(root, "IndexDocument"), first_child(root, "ErrorDocument")
+    routing = first_child(root, "RoutingRules")
     if redirect_all is not None:
         if (index, error, routing) != (None, None, None):
             reason = (
@@ -82,7 +82,7 @@ def _rules(routing: Element) -> tuple[RoutingRule, ...]:
 
 
 def _rule(node: Element) -> RoutingRule:
-    redirect, condition = _child(node, "Redirect"), _child(node, "Condition")
+    redirect, condition = first_child(node, "Redirect"), first_child(node, "Condition")
     if redirect is None:
         raise MalformedXML(reason="a routing rule without redirect")
     asked = {} if condition is None else texts(condition)
@@ -145,10 +145,6 @@ def _check_length(name: str, text: str) -> None:
 
 def _refuse(name: str, value: str, reason: str) -> None:
     raise InvalidArgument(name=name, value=value, reason=reason)
-
-
-def _child(node: Element, name: str) -> Element | None:
-    return next(children(node, name), None)
 
 
 # --- showing -----------------------------------------------------------------------------------------------------

@@ -27,8 +27,6 @@ from s3api.error_table import ROWS
 from s3api.errors import error_response, shown
 from s3api.protocol_errors import S3Error
 
-_CODES_OF_500 = {"InternalError"}
-
 
 def leaves(kind: type[StoreError]) -> Iterator[type[StoreError]]:
     children = kind.__subclasses__()
