@@ -219,7 +219,7 @@ def _beside_creation(headers: Mapping[str, str]) -> Iterator[str]:
         yield "s3:PutBucketAcl"
     if "x-amz-object-ownership" in headers:
         yield "s3:PutBucketOwnershipControls"
-    if headers.get("x-amz-bucket-object-lock-enabled", "").lower() == "true":
+    if headers.get("x-amz-bucket-object-lock-enabled", "").strip().lower() == "true":
         yield from ("s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning")
 
 

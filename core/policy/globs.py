@@ -19,7 +19,8 @@ Values = Callable[[str], Sequence[str] | None]
 """What a request has under a condition key in the form of `normal_key`; None for nothing."""
 
 _VARIABLE = re.compile(r"\$\{([^{}$]*|\$)\}")
-_WITH_DEFAULT = re.compile(r"\s*([^,\s]+)\s*(?:,\s*'([^']*)')?\s*\Z")
+# Of text without blanks at its ends: two runs of blanks beside each other would take quadratic time to tell apart.
+_WITH_DEFAULT = re.compile(r"([^,\s]+)(?:\s*,\s*'([^']*)')?\Z")
 _THEMSELVES = frozenset("*?$")
 
 
@@ -99,7 +100,7 @@ def _literal(text: str, wildcards: bool) -> Sequence[Token]:
 def _variable(inside: str) -> Token:
     if inside in _THEMSELVES:
         return inside
-    found = _WITH_DEFAULT.match(inside)
+    found = _WITH_DEFAULT.match(inside.strip())
     if found is None:
         raise MalformedPolicy(reason=f"Invalid policy variable: ${{{inside}}}")
     return Variable(normal_key(found[1]), found[2])

@@ -30,14 +30,20 @@ def has_extras(attributes: ObjectAttributes) -> bool:
     )
 
 
-async def authorize_extras(call: Call, attributes: ObjectAttributes) -> None:
-    """Raises Denied for tags or locks that the caller may not give to what it writes."""
-    if attributes.tags:
-        await _authorize(call, "s3:PutObjectTagging", call.target_key)
-    if attributes.retention is not None:
-        await _authorize(call, "s3:PutObjectRetention", call.target_key)
-    if attributes.legal_hold is not None:
-        await _authorize(call, "s3:PutObjectLegalHold", call.target_key)
+async def authorize_extras(
+    call: Call, attributes: ObjectAttributes, fields: Mapping[str, str] | None = None
+) -> None:
+    """Raises Denied for tags or locks that the caller may not give to what it writes. `fields` stand for the headers
+    of a form."""
+    assert call.authorize is not None
+    wanted = {
+        "s3:PutObjectTagging": bool(attributes.tags),
+        "s3:PutObjectRetention": attributes.retention is not None,
+        "s3:PutObjectLegalHold": attributes.legal_hold is not None,
+    }
+    for action, is_wanted in wanted.items():
+        if is_wanted:
+            await call.authorize(call, action, call.target_key, fields=fields)
 
 
 async def authorize_document(call: Call, action: str, said: Mapping[str, str]) -> None:

@@ -88,7 +88,7 @@ async def create_multipart_upload(call: Call) -> Response:
     return Response(200, answer, body)
 
 
-async def _check_initiator(call: Call) -> None:
+async def check_initiator(call: Call) -> None:
     """A bucket that anyone may write to still leaves an upload to who began it. Raises Denied, NoSuchUpload."""
     if access.rules_bucket(call.identity, call.target_bucket):
         return
@@ -102,7 +102,7 @@ async def _check_initiator(call: Call) -> None:
 
 async def upload_part(call: Call) -> Response:
     refuse_unserved(call.request.headers)
-    await _check_initiator(call)
+    await check_initiator(call)
     body = call.body
     assert body is not None
     check_length(call, MAX_PART_BYTES)
@@ -124,7 +124,7 @@ async def upload_part(call: Call) -> Response:
 async def upload_part_copy(call: Call) -> Response:
     headers = call.request.headers
     refuse_unserved(headers)
-    await _check_initiator(call)
+    await check_initiator(call)
     customer_key = key_for_part(call, headers)
     copy = partial(
         _copy_part,
@@ -183,7 +183,7 @@ def _part_checksum(part: UploadedPart) -> HeaderList:
 async def complete_multipart_upload(call: Call) -> Response:
     headers = call.request.headers
     refuse_unserved(headers)
-    await _check_initiator(call)
+    await check_initiator(call)
     parts = await parse(call.document, "CompleteMultipartUpload", _completed_parts)
     identifier = upload_id(call.request.query)
     customer_key = key_for_part(call, headers)
@@ -284,7 +284,7 @@ def _completed(call: Call, info: ObjectInfo) -> bytes:
 
 
 async def abort_multipart_upload(call: Call) -> Response:
-    await _check_initiator(call)
+    await check_initiator(call)
     await call.store.abort_upload(
         call.target_bucket, call.target_key, upload_id(call.request.query)
     )

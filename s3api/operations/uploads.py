@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.types import PartListPage, Upload, UploadedPart, UploadListPage, UploadListQuery
 from s3api.call import Call, Response
 from s3api.expiration import abort_headers
+from s3api.operations.multipart import check_initiator
 from s3api.operations.page import (
     Encode,
     Owners,
@@ -26,6 +27,7 @@ async def list_parts(call: Call) -> Response:
     encode = name_encoder(call)
     limit = page_size(query, "max-parts")
     marker = marker_number(query.get("part-number-marker"), "part-number-marker")
+    await check_initiator(call)
     page = await _parts(call, marker, limit)
     upload = page.upload
     owners = Owners(call)

@@ -187,3 +187,8 @@ def test_expected_bucket_owner(front: Front) -> None:
 
 def test_request_payer_is_no_matter_in_a_bucket_that_pays_itself(front: Front) -> None:
     assert front("GET", "/bucket", headers={"x-amz-request-payer": "requester"}).status == 200
+
+
+def test_blanks_around_a_header_change_no_permission(front: Front) -> None:
+    headers = {"x-amz-bucket-object-lock-enabled": "\xa0true"}
+    assert front("PUT", "/made-here", headers=headers, user="carol").code == "AccessDenied"

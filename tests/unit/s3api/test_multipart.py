@@ -298,3 +298,13 @@ def test_get_object_attributes_bad_name(finished: Front, value: str) -> None:
     headers = {"x-amz-object-attributes": value}
     answer = finished("GET", "/bucket/key?attributes", headers=headers)
     assert (answer.status, answer.code) == (400, "InvalidArgument")
+
+
+def test_parts_are_listed_to_who_began_the_upload(front: Front) -> None:
+    headers = {"x-amz-acl": "public-read-write"}
+    assert front("PUT", "/open-bucket", headers=headers).status == 200
+    begun = front("POST", "/open-bucket/key?uploads", user="bob")
+    path = f"/open-bucket/key?uploadId={begun.text('UploadId')}"
+    assert front("GET", path, user="bob").status == 200
+    assert front("GET", path).status == 200, "the bucket's owner"
+    assert front("GET", path, user="").code == "AccessDenied"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 
 import pytest
 
@@ -12,7 +14,7 @@ DATA = b"file\r\n--data"
 ETAG = f'"{hashlib.md5(DATA).hexdigest()}"'
 
 
-def post(front: Front, fields: dict[str, str], data: bytes = DATA) -> Answer:
+def post(front: Front, fields: dict[str, str], data: bytes = DATA, path: str = "/bucket") -> Answer:
     lines = [
         f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in {"x-ignore-user": "alice", **fields}.items()
@@ -23,7 +25,7 @@ def post(front: Front, fields: dict[str, str], data: bytes = DATA) -> Answer:
         + b"\r\n--edge--\r\n"
     )
     headers = {"content-type": "multipart/form-data; boundary=edge"}
-    return front("POST", "/bucket", b"".join(lines), headers, user="")
+    return front("POST", path, b"".join(lines), headers, user="")
 
 
 def test_post_object(front: Front) -> None:
@@ -104,3 +106,48 @@ def test_metadata_with_line_breaks_is_encoded(front: Front) -> None:
 def test_post_that_is_no_form(front: Front) -> None:
     answer = front("POST", "/bucket", b"abc", {"content-type": "text/plain"})
     assert (answer.status, answer.code) == (412, "PreconditionFailed")
+
+
+TAGS = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+HOLD = {"x-amz-object-lock-legal-hold": "ON"}
+RETENTION = {
+    "x-amz-object-lock-mode": "COMPLIANCE",
+    "x-amz-object-lock-retain-until-date": "2030-01-01T00:00:00Z",
+}
+
+
+def allow_bob(front: Front, *actions: str) -> None:
+    said = {"Effect": "Allow", "Principal": {"AWS": "bob-id"}, "Action": actions}
+    policy = {"Version": "2012-10-17", "Statement": {**said, "Resource": "arn:aws:s3:::bucket/*"}}
+    assert front("PUT", "/bucket?policy", json.dumps(policy).encode()).status == 204
+
+
+@pytest.mark.parametrize(
+    ("extra", "action"),
+    [
+        (HOLD, "s3:PutObjectLegalHold"),
+        (RETENTION, "s3:PutObjectRetention"),
+        ({"tagging": TAGS}, "s3:PutObjectTagging"),
+        ({"x-amz-tagging": "a=b"}, "s3:PutObjectTagging"),
+    ],
+)
+def test_locks_and_tags_need_permissions(front: Front, extra: dict[str, str], action: str) -> None:
+    lock = b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"
+    enabled = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    digest = base64.b64encode(hashlib.md5(lock).digest()).decode()
+    assert front("PUT", "/bucket?versioning", enabled).status == 200
+    assert front("PUT", "/bucket?object-lock", lock, {"content-md5": digest}).status == 200
+    form = {"key": "k", "x-ignore-user": "bob", **extra}
+    allow_bob(front, "s3:PutObject")
+    assert post(front, {"key": "k", "x-ignore-user": "bob"}).status == 204
+    assert post(front, form).code == "AccessDenied"
+    allow_bob(front, "s3:PutObject", action)
+    assert post(front, form).status == 204
+
+
+def test_an_acl_that_lets_post_lets_tag_but_not_lock(front: Front) -> None:
+    headers = {"x-amz-acl": "public-read-write", "x-amz-bucket-object-lock-enabled": "true"}
+    assert front("PUT", "/open-bucket", headers=headers).status == 200
+    fields = {"key": "k", "x-ignore-user": "bob"}
+    assert post(front, {**fields, "tagging": TAGS}, path="/open-bucket").status == 204
+    assert post(front, {**fields, **HOLD}, path="/open-bucket").code == "AccessDenied"

@@ -66,5 +66,13 @@ def test_malformed_variables(pattern: str) -> None:
         parse_pattern(pattern)
 
 
+def test_blanks_in_variables_are_not_slow() -> None:
+    began = time.process_time()
+    with pytest.raises(MalformedPolicy):
+        parse_pattern("${a" + " " * 19_000 + "b}")
+    assert time.process_time() - began < 0.5
+    assert parse_pattern("${ aws:username , 'x' }").matches("al*ce", values)
+
+
 def test_only_tag_keys_have_case() -> None:
     assert normal_key("S3:ExistingObjectTag/Level/X") == "s3:existingobjecttag/Level/X"
