@@ -23,10 +23,11 @@ from backends.memory_objects import (
 from core.checksums import upload_checksum_type
 from core.completion import CompletionRequest, complete, names_same_parts, upload_id_of
 from core.conditions import check_copy_source
+from core.control import KeyService
 from core.encryption import CustomerKey, EncryptionRequest
 from core.errors import NoSuchUpload
 from core.names import ObjectKey, UploadId
-from core.protocols import BodyStream, Clock, KeyService
+from core.protocols import BodyStream, Clock
 from core.ranges import resolve_source_range
 from core.types import (
     MIN_PART_BYTES,
@@ -36,16 +37,18 @@ from core.types import (
     Checksum,
     ChecksumAlgorithm,
     ChecksumType,
-    CompletedPart,
     Conditions,
     ObjectAttributes,
     ObjectInfo,
+    User,
+)
+from core.uploads import (
+    CompletedPart,
     PartListPage,
     Upload,
     UploadedPart,
     UploadListPage,
     UploadListQuery,
-    User,
 )
 
 

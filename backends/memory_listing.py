@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from backends.memory_versions import Stored, Versions, order_of, version_id_of
-from core.types import (
-    NULL_VERSION,
+from core.listing import (
     ListPage,
     ListQuery,
-    ObjectInfo,
     ObjectVersion,
-    Upload,
-    UploadListPage,
-    UploadListQuery,
     VersionListPage,
     VersionListQuery,
 )
+from core.types import NULL_VERSION, ObjectInfo
+from core.uploads import Upload, UploadListPage, UploadListQuery
 
 
 def common_prefix(key: str, prefix: str, delimiter: str) -> str | None:

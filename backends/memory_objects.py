@@ -9,6 +9,8 @@ from backends.memory_listing import page_of_objects, page_of_versions
 from backends.memory_versions import Change, Stored, Versions
 from core.checksums import digest_sync
 from core.conditions import check_copy_source, check_read
+from core.control import KeyService
+from core.deletion import DeleteItem, DeleteResult
 from core.encryption import CustomerKey, EncryptionMode, EncryptionRequest, ObjectEncryption
 from core.errors import (
     BucketExists,
@@ -20,8 +22,14 @@ from core.errors import (
     NoSuchBucket,
     StoreError,
 )
+from core.listing import (
+    ListPage,
+    ListQuery,
+    VersionListPage,
+    VersionListQuery,
+)
 from core.names import BucketRef, ObjectKey, UploadId, UserId
-from core.protocols import BodyStream, Clock, FileSlice, KeyService
+from core.protocols import BodyStream, Clock, FileSlice
 from core.ranges import resolve_range
 from core.sealing import check_customer_key, new_encryption, open_encryption
 from core.types import (
@@ -34,19 +42,12 @@ from core.types import (
     Checksum,
     ChecksumAlgorithm,
     Conditions,
-    DeleteItem,
-    DeleteResult,
-    ListPage,
-    ListQuery,
     ObjectAttributes,
     ObjectChanges,
     ObjectInfo,
-    Upload,
-    UploadedPart,
     User,
-    VersionListPage,
-    VersionListQuery,
 )
+from core.uploads import Upload, UploadedPart
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from core.conditions import check_delete, check_unchanged, check_write
 from core.configs.versioning import Versioning
+from core.deletion import DeleteItem, DeleteResult
 from core.errors import KeyIsDeleted, NoSuchKey, NoSuchVersion, VersionIsDeleteMarker
 from core.locks import check_removable, check_retention_change, default_retention
 from core.names import ObjectKey
@@ -19,8 +20,6 @@ from core.types import (
     NULL_VERSION,
     BucketProps,
     Conditions,
-    DeleteItem,
-    DeleteResult,
     ObjectAttributes,
     ObjectChanges,
     ObjectInfo,

@@ -19,7 +19,14 @@ from core.policy.evaluation import Ask, evaluate
 from core.policy.keys import EXISTING_TAG
 from core.policy.principals import Caller
 from core.policy.public import is_public
-from core.types import NOBODY, Bucket, Identity, ObjectInfo, Upload, User
+from core.types import (
+    NOBODY,
+    Bucket,
+    Identity,
+    ObjectInfo,
+    User,
+)
+from core.uploads import Upload
 
 _ARN = "arn:aws:s3:::"
 _POLICY_ACTIONS = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})

@@ -21,11 +21,9 @@ from core.types import (
     MIN_PART_BYTES,
     Checksum,
     ChecksumType,
-    CompletedPart,
     ObjectPart,
-    Upload,
-    UploadedPart,
 )
+from core.uploads import CompletedPart, Upload, UploadedPart
 
 
 @dataclass(frozen=True, slots=True)

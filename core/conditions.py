@@ -7,8 +7,9 @@ as the headers that carry them can say no more.
 from __future__ import annotations
 
 from core.errors import NoSuchKey, NotModified, PreconditionFailed
+from core.listing import ObjectVersion
 from core.names import ObjectKey
-from core.types import NO_CONDITIONS, Conditions, ObjectInfo, ObjectVersion
+from core.types import NO_CONDITIONS, Conditions, ObjectInfo
 
 _NS_PER_S = 1_000_000_000
 

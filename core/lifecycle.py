@@ -20,8 +20,9 @@ from core.configs.lifecycle import (
 )
 from core.configs.versioning import Versioning
 from core.errors import ObjectLocked
+from core.listing import ObjectVersion
 from core.locks import check_removable
-from core.types import ObjectInfo, ObjectVersion
+from core.types import ObjectInfo
 
 _NS_PER_S = 10**9
 REAL_DAY_NS = 86_400 * _NS_PER_S

@@ -1,7 +1,7 @@
 """Owns the seams: what the fronts call (ObjectService), what holds bytes (StorageNode), where they go (Placement),
-what a remote bucket offers (Backend), who may come in (ControlStore), and time (Clock).
+what a remote bucket offers (Backend), and time (Clock). Those to users, buckets and keys are in core.control.
 
-Arguments and results are the frozen types of core.types. Implementations raise core.errors only.
+Arguments and results are frozen types of core. Implementations raise core.errors only.
 """
 
 from __future__ import annotations
@@ -9,8 +9,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
-from core.encryption import CustomerKey, DataKey, EncryptionRequest
-from core.names import AccessKey, BucketRef, ObjectKey, UploadId, UserId
+from core.deletion import DeleteItem, DeleteResult
+from core.encryption import CustomerKey, EncryptionRequest
+from core.listing import (
+    ListPage,
+    ListQuery,
+    VersionListPage,
+    VersionListQuery,
+)
+from core.names import BucketRef, ObjectKey, UploadId, UserId
 from core.types import (
     NO_CONDITIONS,
     Bucket,
@@ -19,25 +26,20 @@ from core.types import (
     Checksum,
     ChecksumAlgorithm,
     ChecksumType,
-    CompletedPart,
     Conditions,
-    Credential,
-    DeleteItem,
-    DeleteResult,
     ExpectedDigest,
-    ListPage,
-    ListQuery,
     ObjectAttributes,
     ObjectChanges,
     ObjectInfo,
+    User,
+)
+from core.uploads import (
+    CompletedPart,
     PartListPage,
     Upload,
     UploadedPart,
     UploadListPage,
     UploadListQuery,
-    User,
-    VersionListPage,
-    VersionListQuery,
 )
 
 
@@ -389,59 +391,3 @@ class Backend(Protocol):
         self, ref: BucketRef, key: ObjectKey, body: BodyStream, attributes: ObjectAttributes
     ) -> ObjectInfo: ...
     async def delete(self, ref: BucketRef, key: ObjectKey) -> None: ...
-
-
-class KeyService(Protocol):
-    """Holds the keys that wrap data keys and never gives them out: this store's own, or an external KMS.
-
-    `binding` names what a data key is for; unwrapping needs the same bytes. Cancellation leaves nothing behind.
-    """
-
-    async def new_data_key(self, key_id: str, binding: bytes) -> DataKey:
-        """A new data key, wrapped by the newest version of a key. `key_id` is an id, an ARN or an alias; empty means
-        the default key. Raises NoSuchEncryptionKey, EncryptionKeyDisabled, Unavailable."""
-
-    async def unwrap(self, key_id: str, wrapped_key: bytes, binding: bytes) -> bytes:
-        """A data key back, whichever version of its key wrapped it. Raises NoSuchEncryptionKey, EncryptionKeyDisabled,
-        Corrupt, Unavailable."""
-
-
-class ControlStore(Protocol):
-    """The small, precious state that all processes share: users, keys, buckets.
-
-    Lookups are from memory and see every change that was acknowledged before the lookup began, by any process.
-    Changes are durable when they return; they block, so async callers run them in a thread.
-    """
-
-    def credential(self, access_key: AccessKey) -> Credential | None: ...
-    def user(self, user_id: UserId) -> User | None: ...
-    def users(self) -> Sequence[User]: ...
-    def credentials(self, user_id: UserId) -> Sequence[Credential]: ...
-    def add_user_sync(self, user: User) -> None:
-        """Raises UserExists."""
-
-    def remove_user_sync(self, user_id: UserId) -> None:
-        """Removes the user and its keys. Raises NoSuchUser; Conflict if it owns buckets or is root."""
-
-    def add_credential_sync(self, credential: Credential) -> None:
-        """Raises AccessKeyExists, NoSuchUser."""
-
-    def remove_credential_sync(self, access_key: AccessKey) -> None:
-        """Raises NoSuchAccessKey."""
-
-    def bucket(self, ref: BucketRef) -> Bucket | None: ...
-    def buckets(self, owner_id: UserId | None = None) -> Sequence[Bucket]:
-        """In order of name."""
-
-    def create_bucket_sync(
-        self, ref: BucketRef, owner: User, region: str, props: BucketProps, created_ns: int
-    ) -> Bucket:
-        """Raises BucketExists, BucketOwnedByYou."""
-
-    def update_bucket_props_sync(
-        self, bucket: Bucket, change: Callable[[BucketProps], BucketProps]
-    ) -> Bucket:
-        """See ObjectService.update_bucket_props. Raises NoSuchBucket, also for a bucket made anew under the name."""
-
-    def delete_bucket_sync(self, ref: BucketRef) -> None:
-        """Raises NoSuchBucket."""

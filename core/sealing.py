@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.cipher import DoesNotOpen, new_key, unwrap, wrap
+from core.control import KeyService
 from core.encryption import (
     S3_KEY_ID,
     CustomerKey,
@@ -15,7 +16,6 @@ from core.encryption import (
 )
 from core.errors import CustomerKeyMismatch, NoSuchEncryptionKey
 from core.names import ObjectKey
-from core.protocols import KeyService
 from core.types import Bucket
 
 

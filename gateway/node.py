@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cluster.placement import HrwPlacement
-from core.protocols import Clock, KeyService
+from core.control import KeyService
+from core.protocols import Clock
 from gateway.config import Config
 from gateway.storage_classes import storage_classes
 from storage import crashpoints

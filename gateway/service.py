@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from core.control import ControlStore
 from core.errors import NoSuchBucket
 from core.names import BucketRef, UserId
-from core.protocols import Clock, ControlStore, StorageNode
+from core.protocols import Clock, StorageNode
 from core.types import Bucket, BucketProps, User
 
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from core.protocols import Clock, ControlStore
+from core.control import ControlStore
+from core.protocols import Clock
 from core.types import Bucket
 
 GRACE_NS = 60 * 10**9

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from core import origin
 from core.configs.lifecycle import Lifecycle
+from core.deletion import DeleteItem, DeleteResult
 from core.errors import (
     Conflict,
     InvalidArgument,
@@ -35,17 +36,11 @@ from core.lifecycle import (
     is_active,
     prefixes,
 )
+from core.listing import ObjectVersion, VersionListQuery
 from core.names import BucketName, BucketRef, ObjectKey, UploadId
 from core.protocols import Clock, ObjectStore
-from core.types import (
-    Bucket,
-    DeleteItem,
-    DeleteResult,
-    ObjectInfo,
-    ObjectVersion,
-    UploadListQuery,
-    VersionListQuery,
-)
+from core.types import Bucket, ObjectInfo
+from core.uploads import UploadListQuery
 from jobs.queue import JobContext
 
 LIFECYCLE = "lifecycle"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from core.lifecycle import abort_expiry, expiry
-from core.types import ObjectInfo, Upload
+from core.types import ObjectInfo
+from core.uploads import Upload
 from s3api.call import Call
 from s3api.response_headers import HeaderList
 from s3api.timestamps import http_date

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 
 from core.encryption import EncryptionMode
 from core.policy.keys import REQUEST_TAG, REQUEST_TAG_KEYS
-from core.types import CannedAcl, Permission, Upload
+from core.types import CannedAcl, Permission
+from core.uploads import Upload
 from s3api.lock_headers import HOLD, MODE, UNTIL
 from s3api.timestamps import iso_moment
 

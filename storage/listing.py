@@ -16,19 +16,16 @@ from itertools import groupby, islice
 from typing import Any
 
 from core.errors import InvalidArgument
-from core.names import ObjectKey
-from core.types import (
-    NULL_VERSION,
+from core.listing import (
     ListPage,
     ListQuery,
-    ObjectInfo,
     ObjectVersion,
-    Upload,
-    UploadListPage,
-    UploadListQuery,
     VersionListPage,
     VersionListQuery,
 )
+from core.names import ObjectKey
+from core.types import NULL_VERSION, ObjectInfo
+from core.uploads import Upload, UploadListPage, UploadListQuery
 from storage.index import find_newest_other, find_object, find_version
 from storage.records import decode_record
 from storage.version_ids import order_of, place_id

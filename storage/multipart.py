@@ -26,14 +26,16 @@ from core.types import (
     Checksum,
     ChecksumAlgorithm,
     ChecksumType,
-    CompletedPart,
     Conditions,
     ObjectAttributes,
     ObjectInfo,
+    User,
+)
+from core.uploads import (
+    CompletedPart,
     PartListPage,
     Upload,
     UploadedPart,
-    User,
 )
 from storage import crashpoints, uploads
 from storage.commit import Transaction

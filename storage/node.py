@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from core.control import KeyService
 from core.encryption import CustomerKey, EncryptionRequest
+from core.listing import (
+    ListPage,
+    ListQuery,
+    VersionListPage,
+    VersionListQuery,
+)
 from core.names import ObjectKey, UserId
-from core.protocols import Clock, KeyService, Placement
+from core.protocols import Clock, Placement
 from core.sealing import NoKeys
 from core.types import (
     NO_CONDITIONS,
     Bucket,
     ChecksumAlgorithm,
     Conditions,
-    ListPage,
-    ListQuery,
     ObjectAttributes,
     ObjectInfo,
-    Upload,
-    UploadListPage,
-    UploadListQuery,
-    VersionListPage,
-    VersionListQuery,
 )
+from core.uploads import Upload, UploadListPage, UploadListQuery
 from storage.buckets import Buckets
 from storage.copying import Copier, CopyRequest
 from storage.intake import Intake

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from core.conditions import check_read
 from core.configs.versioning import Versioning
+from core.deletion import DeleteItem, DeleteResult
 from core.encryption import CustomerKey, EncryptionRequest
 from core.errors import CustomerKeyNotApplicable, NoSuchKey, NotFound, StoreError
 from core.names import ObjectKey
@@ -23,8 +24,6 @@ from core.types import (
     Bucket,
     ByteRange,
     Conditions,
-    DeleteItem,
-    DeleteResult,
     ObjectAttributes,
     ObjectChanges,
     ObjectInfo,

@@ -22,10 +22,10 @@ from core.cipher import (
     open_run,
     opened_size,
 )
+from core.control import KeyService
 from core.encryption import CustomerKey, EncryptionMode, EncryptionRequest, ObjectEncryption
 from core.light import light
 from core.names import ObjectKey
-from core.protocols import KeyService
 from core.sealing import new_encryption, open_encryption
 from core.types import Bucket
 from storage.digests import MD5

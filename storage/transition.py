@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from core.conditions import check_unchanged
 from core.errors import MountpathUnavailable, PreconditionFailed
 from core.events import Change
+from core.listing import ObjectVersion
 from core.names import UploadId
-from core.types import Bucket, ObjectInfo, ObjectVersion, UploadedPart
+from core.types import Bucket, ObjectInfo
+from core.uploads import UploadedPart
 from storage.blobs import BlobWriter
 from storage.commit import Transaction
 from storage.index import (

@@ -12,7 +12,8 @@ import msgpack
 
 from core.errors import Corrupt
 from core.names import ObjectKey, UploadId, UserId
-from core.types import ChecksumAlgorithm, ChecksumType, Upload, UploadedPart, User
+from core.types import ChecksumAlgorithm, ChecksumType, User
+from core.uploads import Upload, UploadedPart
 from storage.record_values import (
     decode_attributes,
     decode_checksum,

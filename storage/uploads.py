@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from core.completion import CompletedObject, CompletionRequest, complete, names_same_parts
 from core.errors import NoSuchUpload
 from core.names import ObjectKey, UploadId
-from core.types import Bucket, Conditions, ObjectInfo, Upload, UploadedPart
+from core.types import Bucket, Conditions, ObjectInfo
+from core.uploads import Upload, UploadedPart
 from storage.commit import Operation, Transaction
 from storage.index import find_object, load_whole, require_open
 from storage.records import (

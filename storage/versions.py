@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from core.conditions import check_delete, check_unchanged, check_write
 from core.configs.versioning import Versioning
+from core.deletion import DeleteItem, DeleteResult
 from core.errors import (
     KeyIsDeleted,
     NoSuchKey,
@@ -28,8 +29,6 @@ from core.types import (
     NULL_VERSION,
     Bucket,
     Conditions,
-    DeleteItem,
-    DeleteResult,
     ObjectAttributes,
     ObjectInfo,
 )

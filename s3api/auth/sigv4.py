@@ -59,7 +59,7 @@ _is_whole_number = re.compile(r"-?[0-9]{1,18}").fullmatch
 
 
 class CredentialSource(Protocol):
-    """The one look-up of core.protocols.ControlStore that authentication needs."""
+    """The one look-up of core.control.ControlStore that authentication needs."""
 
     def credential(self, access_key: AccessKey) -> Credential | None:
         """From memory; never blocks."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
+from core.deletion import DeleteItem, DeleteResult
 from core.errors import StoreError
 from core.names import parse_object_key
-from core.types import DeleteItem, DeleteResult
 from s3api.call import Call, Response
 from s3api.errors import shown
 from s3api.headers import delete_conditions_of

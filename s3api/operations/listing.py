@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from core.errors import InvalidArgument
-from core.types import (
+from core.listing import (
     ListPage,
     ListQuery,
-    ObjectInfo,
     ObjectVersion,
     VersionListPage,
     VersionListQuery,
 )
+from core.types import ObjectInfo
 from s3api.call import Call, Response
 from s3api.operations.page import (
     Encode,

@@ -16,12 +16,11 @@ from core.types import (
     MAX_PARTS,
     Checksum,
     ChecksumAlgorithm,
-    CompletedPart,
     Conditions,
     ObjectInfo,
-    UploadedPart,
     User,
 )
+from core.uploads import CompletedPart, UploadedPart
 from s3api.call import Call, CopySource, Response
 from s3api.encryption import (
     encryption_headers,

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from core.types import PartListPage, Upload, UploadedPart, UploadListPage, UploadListQuery
+from core.uploads import (
+    PartListPage,
+    Upload,
+    UploadedPart,
+    UploadListPage,
+    UploadListQuery,
+)
 from s3api.call import Call, Response
 from s3api.expiration import abort_headers
 from s3api.operations.multipart import check_initiator

@@ -23,10 +23,10 @@ from core.types import (
     Checksum,
     ChecksumAlgorithm,
     ChecksumType,
-    CompletedPart,
     Conditions,
     ObjectInfo,
 )
+from core.uploads import CompletedPart
 from tests.contract.uploading import PARTS, WHOLE, add, add_all, begin, finish
 from tests.contract.world import (
     MIN_PART_BYTES,

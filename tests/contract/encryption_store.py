@@ -18,12 +18,11 @@ from core.types import (
     Bucket,
     ByteRange,
     ChecksumAlgorithm,
-    CompletedPart,
     ObjectInfo,
     PartRange,
     SuffixRange,
-    UploadedPart,
 )
+from core.uploads import CompletedPart, UploadedPart
 from tests.contract.world import PLAIN, USER, Body, World, etag_of, key, pattern, read_all
 
 MINE = CustomerKey(b"m" * 32)

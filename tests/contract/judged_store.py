@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
+from core.deletion import DeleteItem, DeleteResult
 from core.errors import PreconditionFailed
-from core.types import (
-    Bucket,
-    DeleteItem,
-    DeleteResult,
-    ObjectAttributes,
-    ObjectChanges,
-    ObjectVersion,
-    VersionListQuery,
-)
+from core.listing import ObjectVersion, VersionListQuery
+from core.types import Bucket, ObjectAttributes, ObjectChanges
 from tests.contract.world import Body, World, enabled, key, put, put_version
 
 

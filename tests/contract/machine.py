@@ -12,7 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize
 
 from core.configs.versioning import DefaultRetention, ObjectLock, RetentionMode, Versioning
 from core.errors import StoreError
-from core.types import Bucket, CompletedPart, Conditions, ObjectAttributes, ObjectInfo
+from core.types import (
+    Bucket,
+    Conditions,
+    ObjectAttributes,
+    ObjectInfo,
+)
+from core.uploads import CompletedPart
 from tests.contract.model import NULL, ModelBucket, ModelUpload, ModelVersion, Wanted, tags_of
 from tests.contract.world import USER, World, key, pattern, read_all
 

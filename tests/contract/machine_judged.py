@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from core.types import DeleteItem, DeleteResult, ObjectVersion, VersionListQuery
+from core.deletion import DeleteItem, DeleteResult
+from core.listing import ObjectVersion, VersionListQuery
 from tests.contract.machine import PLACES, StoreMachine
 from tests.contract.model import NOTHING_WANTED, ModelVersion
 from tests.contract.world import key

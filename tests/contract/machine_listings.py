@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from core.types import ListQuery, VersionListQuery
+from core.listing import ListQuery, VersionListQuery
 from tests.contract.machine import DELIMITERS, PLACES, StoreMachine, near
 from tests.contract.model import NULL, Item
 

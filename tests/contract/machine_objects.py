@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from core.configs.versioning import Retention, RetentionMode, Versioning
+from core.deletion import DeleteItem, DeleteResult
 from core.errors import InvalidRange
 from core.types import (
     BoundedRange,
     ByteRange,
-    DeleteItem,
-    DeleteResult,
     ObjectChanges,
     OffsetRange,
     PartRange,

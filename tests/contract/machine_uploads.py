@@ -10,7 +10,8 @@ from hypothesis.stateful import precondition, rule
 
 from core.errors import NoSuchUpload
 from core.names import UploadId
-from core.types import BoundedRange, CompletedPart, UploadListQuery
+from core.types import BoundedRange
+from core.uploads import CompletedPart, UploadListQuery
 from tests.contract.machine import (
     AFFIXES,
     DATA,

@@ -28,11 +28,13 @@ from core.types import (
     Checksum,
     ChecksumAlgorithm,
     ChecksumType,
-    CompletedPart,
     Conditions,
     ExpectedDigest,
     OffsetRange,
     PartRange,
+)
+from core.uploads import (
+    CompletedPart,
     Upload,
     UploadedPart,
     UploadListQuery,

@@ -11,6 +11,7 @@ import dataclasses
 import pytest
 
 from core.checksums import digest_sync
+from core.deletion import DeleteItem, DeleteResult
 from core.errors import (
     DigestMismatch,
     IncompleteBody,
@@ -21,6 +22,7 @@ from core.errors import (
     NotModified,
     PreconditionFailed,
 )
+from core.listing import ListQuery
 from core.names import UserId
 from core.types import (
     NULL_VERSION,
@@ -30,10 +32,7 @@ from core.types import (
     CannedAcl,
     ChecksumAlgorithm,
     Conditions,
-    DeleteItem,
-    DeleteResult,
     ExpectedDigest,
-    ListQuery,
     ObjectAttributes,
     OffsetRange,
     PartRange,

@@ -11,6 +11,7 @@ import dataclasses
 import pytest
 
 from core.configs.versioning import DefaultRetention, Retention, RetentionMode
+from core.deletion import DeleteItem, DeleteResult
 from core.errors import (
     KeyIsDeleted,
     NoSuchKey,
@@ -19,6 +20,7 @@ from core.errors import (
     PreconditionFailed,
     VersionIsDeleteMarker,
 )
+from core.listing import ListQuery, VersionListQuery
 from core.names import UserId
 from core.types import (
     NULL_VERSION,
@@ -26,16 +28,12 @@ from core.types import (
     CannedAcl,
     ChecksumAlgorithm,
     Conditions,
-    DeleteItem,
-    DeleteResult,
     Grant,
-    ListQuery,
     ObjectAttributes,
     ObjectChanges,
     ObjectInfo,
     PartRange,
     Permission,
-    VersionListQuery,
 )
 from tests.contract.uploading import PARTS, WHOLE, add_all, begin, finish
 from tests.contract.world import (

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.types import (
-    Bucket,
-    CompletedPart,
-    ObjectAttributes,
-    ObjectInfo,
-    Upload,
-    UploadedPart,
-)
+from core.types import Bucket, ObjectAttributes, ObjectInfo
+from core.uploads import CompletedPart, Upload, UploadedPart
 from tests.contract.world import (
     MIN_PART_BYTES,
     PLAIN,

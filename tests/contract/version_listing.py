@@ -8,13 +8,12 @@ from __future__ import annotations
 import pytest
 
 from core.errors import KeyIsDeleted
+from core.listing import ListQuery, VersionListQuery
 from core.types import (
     NULL_VERSION,
     Bucket,
-    ListQuery,
     ObjectAttributes,
     ObjectInfo,
-    VersionListQuery,
 )
 from tests.contract.world import (
     PLAIN,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from core.deletion import DeleteItem, DeleteResult
 from core.errors import (
     IncompleteBody,
     KeyIsDeleted,
@@ -19,14 +20,12 @@ from core.errors import (
     PreconditionFailed,
     VersionIsDeleteMarker,
 )
+from core.listing import ListQuery
 from core.types import (
     NULL_VERSION,
     BoundedRange,
     Bucket,
     Conditions,
-    DeleteItem,
-    DeleteResult,
-    ListQuery,
 )
 from tests.contract.world import (
     PLAIN,

@@ -11,6 +11,7 @@ import dataclasses
 import pytest
 
 from core.configs.versioning import DefaultRetention, Retention, RetentionMode
+from core.deletion import DeleteResult
 from core.errors import (
     KeyIsDeleted,
     NoSuchKey,
@@ -20,6 +21,7 @@ from core.errors import (
     StoreError,
     VersionIsDeleteMarker,
 )
+from core.listing import ListQuery
 from core.names import UserId
 from core.types import (
     NULL_VERSION,
@@ -27,15 +29,13 @@ from core.types import (
     Bucket,
     CannedAcl,
     ChecksumAlgorithm,
-    CompletedPart,
     Conditions,
-    DeleteResult,
-    ListQuery,
     ObjectAttributes,
     ObjectChanges,
     ObjectInfo,
     PartRange,
 )
+from core.uploads import CompletedPart
 from tests.contract.uploading import PARTS, WHOLE, add, add_all, begin, finish
 from tests.contract.world import (
     PLAIN,

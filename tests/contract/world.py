@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from backends.memory_keys import MemoryKeyService
 from core.configs.versioning import DefaultRetention, ObjectLock, Versioning
+from core.listing import VersionListQuery
 from core.names import BucketName, BucketRef, ObjectKey, UserId
 from core.protocols import ObjectReader, ObjectStore
 from core.types import (
@@ -20,7 +21,6 @@ from core.types import (
     ObjectAttributes,
     ObjectInfo,
     User,
-    VersionListQuery,
 )
 
 T = TypeVar("T")

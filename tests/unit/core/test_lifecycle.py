@@ -32,8 +32,9 @@ from core.lifecycle import (
     names,
     prefixes,
 )
+from core.listing import ObjectVersion
 from core.names import ObjectKey
-from core.types import ObjectAttributes, ObjectInfo, ObjectVersion
+from core.types import ObjectAttributes, ObjectInfo
 
 DAY = REAL_DAY_NS
 NOW = 20_000 * DAY

@@ -19,22 +19,20 @@ from core.configs.lifecycle import (
     Transition,
 )
 from core.configs.versioning import ObjectLock, Retention, RetentionMode, Versioning
+from core.deletion import DeleteItem, DeleteResult
 from core.errors import InvalidArgument, MountpathUnavailable, PreconditionFailed
 from core.jobs import JobProgress, JobRecord
 from core.lifecycle import REAL_DAY_NS, Terms
+from core.listing import ObjectVersion, VersionListQuery
 from core.names import BucketName, BucketRef
 from core.types import (
     Bucket,
     BucketProps,
-    DeleteItem,
-    DeleteResult,
     ObjectAttributes,
     ObjectChanges,
     ObjectInfo,
-    ObjectVersion,
-    UploadListQuery,
-    VersionListQuery,
 )
+from core.uploads import UploadListQuery
 from jobs.lifecycle import LifecycleJob, Rate
 from jobs.queue import JobContext, JobStopped
 from tests.contract.world import USER, Body, FakeClock, key

@@ -10,9 +10,18 @@ from pathlib import Path
 from backends.memory import MemoryStore
 from core.configs.logging import Logging, LogGrant, PartitionDateSource
 from core.errors import NoSuchBucket
+from core.listing import ListQuery
 from core.names import BucketName, BucketRef, UserId
 from core.server_logs import Row, Source, object_key
-from core.types import Bucket, BucketProps, CannedAcl, Grant, Group, ListQuery, Permission, User
+from core.types import (
+    Bucket,
+    BucketProps,
+    CannedAcl,
+    Grant,
+    Group,
+    Permission,
+    User,
+)
 from jobs.log_spool import SpoolWriter, finished_files_sync, read_sync, taken
 from jobs.server_logs import ServerLogJob
 

@@ -8,8 +8,14 @@ from typing import Any
 
 import pytest
 
+from core.listing import ListPage, ListQuery
 from core.names import BucketName, BucketRef, ObjectKey, UserId
-from core.types import Bucket, Identity, ListPage, ListQuery, ObjectAttributes, ObjectInfo
+from core.types import (
+    Bucket,
+    Identity,
+    ObjectAttributes,
+    ObjectInfo,
+)
 from s3api.call import Call, Request, Response, Settings
 from s3api.operations.listing import list_objects, list_objects_v2
 from s3api.operations.object import head_object

@@ -18,16 +18,15 @@ import pytest
 from core.configs.versioning import Versioning
 from core.encryption import CustomerKey, EncryptionMode, EncryptionRequest
 from core.errors import MountpathUnavailable, PreconditionFailed
+from core.listing import ObjectVersion, VersionListQuery
 from core.types import (
     Bucket,
     BucketProps,
-    CompletedPart,
     ObjectAttributes,
     ObjectChanges,
     ObjectInfo,
-    ObjectVersion,
-    VersionListQuery,
 )
+from core.uploads import CompletedPart
 from storage import crashpoints
 from storage.rebuild import rebuild_index_sync
 from storage.space import clean_sync

@@ -16,7 +16,8 @@ from core.cipher import HEADER_BYTES, SEALED_CHUNK_BYTES
 from core.encryption import SSE_S3, CustomerKey, EncryptionMode, EncryptionRequest
 from core.errors import Corrupt, NoSuchEncryptionKey
 from core.protocols import ObjectReader
-from core.types import BoundedRange, CompletedPart
+from core.types import BoundedRange
+from core.uploads import CompletedPart
 from storage.layout import open_set_sync
 from storage.node import LocalNode
 from storage.rebuild import rebuild_index_sync

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.listing import ListQuery
 from core.names import ObjectKey, UploadId, UserId
-from core.types import ListQuery, ObjectAttributes, ObjectInfo, Upload, UploadListQuery, User
+from core.types import ObjectAttributes, ObjectInfo, User
+from core.uploads import Upload, UploadListQuery
 from storage.listing import is_empty_sync, list_objects_sync, list_uploads_sync
 from storage.schema import INDEX_TABLES
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from core.types import CompletedPart
+from core.uploads import CompletedPart
 from storage.index import find_object
 from storage.manifests import Manifests
 from storage.records import StoredObject

@@ -22,8 +22,10 @@ from core.types import (
     Checksum,
     ChecksumAlgorithm,
     ChecksumType,
-    CompletedPart,
     ObjectInfo,
+)
+from core.uploads import (
+    CompletedPart,
     Upload,
     UploadedPart,
     UploadListQuery,

@@ -13,6 +13,7 @@ from unittest import mock
 
 import pytest
 
+from core.deletion import DeleteItem, DeleteResult
 from core.errors import (
     BucketNotEmpty,
     Corrupt,
@@ -24,14 +25,12 @@ from core.errors import (
     OutOfSpace,
     PreconditionFailed,
 )
+from core.listing import ListQuery
 from core.types import (
     BoundedRange,
     ChecksumAlgorithm,
     Conditions,
-    DeleteItem,
-    DeleteResult,
     ExpectedDigest,
-    ListQuery,
     ObjectAttributes,
     SuffixRange,
 )

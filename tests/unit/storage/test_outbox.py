@@ -11,10 +11,16 @@ import pytest
 
 from core.configs.notification import NotificationRule, RuleKind
 from core.configs.versioning import Versioning
+from core.deletion import DeleteItem
 from core.errors import PreconditionFailed
 from core.events import PendingEvent, with_origin
 from core.origin import Origin
-from core.types import Bucket, BucketProps, Conditions, DeleteItem, ObjectChanges
+from core.types import (
+    Bucket,
+    BucketProps,
+    Conditions,
+    ObjectChanges,
+)
 from tests.unit.storage.box import BUCKET, Box, key, opened
 from tests.unit.storage.versioned import run
 

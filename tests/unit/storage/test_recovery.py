@@ -13,14 +13,9 @@ from typing import Any
 import pytest
 
 from core.errors import Conflict, NoSuchKey, VersionIsDeleteMarker
-from core.types import (
-    CompletedPart,
-    ListQuery,
-    ObjectAttributes,
-    ObjectChanges,
-    UploadListQuery,
-    VersionListQuery,
-)
+from core.listing import ListQuery, VersionListQuery
+from core.types import ObjectAttributes, ObjectChanges
+from core.uploads import CompletedPart, UploadListQuery
 from storage import crashpoints
 from storage.rebuild import RebuildReport, rebuild_index_sync
 from storage.space import CleanupReport, clean_sync

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import InvalidArgument
-from core.types import NULL_VERSION, ListQuery, VersionListQuery
+from core.listing import ListQuery, VersionListQuery
+from core.types import NULL_VERSION
 from storage.database import open_reader_sync
 from storage.listing import list_objects_sync, list_versions_sync
 from storage.records import decode_listed

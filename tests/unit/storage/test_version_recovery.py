@@ -14,15 +14,9 @@ import pytest
 
 from core.configs.versioning import Retention, RetentionMode
 from core.errors import KeyIsDeleted
-from core.types import (
-    NULL_VERSION,
-    CompletedPart,
-    ListQuery,
-    ObjectAttributes,
-    ObjectChanges,
-    ObjectVersion,
-    VersionListQuery,
-)
+from core.listing import ListQuery, ObjectVersion, VersionListQuery
+from core.types import NULL_VERSION, ObjectAttributes, ObjectChanges
+from core.uploads import CompletedPart
 from storage.rebuild import rebuild_index_sync
 from storage.space import clean_sync
 from storage.version_ids import order_of

@@ -16,6 +16,7 @@ from core.configs.versioning import (
     RetentionMode,
     Versioning,
 )
+from core.deletion import DeleteItem, DeleteResult
 from core.errors import (
     BucketNotEmpty,
     KeyIsDeleted,
@@ -25,19 +26,16 @@ from core.errors import (
     PreconditionFailed,
     VersionIsDeleteMarker,
 )
+from core.listing import ListQuery, VersionListQuery
 from core.types import (
     NULL_VERSION,
     BucketProps,
-    CompletedPart,
     Conditions,
-    DeleteItem,
-    DeleteResult,
-    ListQuery,
     ObjectAttributes,
     ObjectChanges,
     ObjectInfo,
-    VersionListQuery,
 )
+from core.uploads import CompletedPart
 from storage.version_ids import new_version_id, order_of
 from tests.unit.storage.box import BUCKET, PLAIN, USER, Body, Box, key, opened, pattern
 from tests.unit.storage.versioned import (

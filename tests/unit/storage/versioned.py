@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from core.configs.versioning import Versioning
-from core.types import Bucket, BucketProps, DeleteResult, VersionListPage, VersionListQuery
+from core.deletion import DeleteResult
+from core.listing import VersionListPage, VersionListQuery
+from core.types import Bucket, BucketProps
 from tests.unit.storage.box import BUCKET, Box, key, read_all
 
 ENABLED = replace(BUCKET, props=BucketProps(versioning=Versioning.ENABLED))
