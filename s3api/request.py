@@ -40,6 +40,9 @@ def parse_request(scope: Mapping[str, Any], domains: tuple[str, ...]) -> Request
         raw_bucket, _, raw_key = path[1:].partition(b"/")
         if b"%" in raw_bucket:
             raw_bucket = unquote_to_bytes(raw_bucket)
+        if raw_bucket[:1] == b":":
+            # How Ceph's clients name a bucket of no tenant (TENANT:BUCKET); no name of S3 has a colon.
+            raw_bucket = raw_bucket[1:]
         bucket = raw_bucket.decode("utf-8", "replace") or None
     client = scope.get("client")
     return Request(

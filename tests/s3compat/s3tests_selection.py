@@ -59,7 +59,6 @@ GROUPS: Sequence[tuple[str, str]] = (
 OBJECTS = "object read/write"
 
 _RESET = "botocore sets the header again after the test took it away, so a good request is sent"
-_TENANT = "names a bucket as TENANT:BUCKET, which S3 does not know"
 KNOWN: Mapping[str, str] = {
     "test_object_create_bad_contentlength_none": _RESET,
     "test_object_create_bad_authorization_empty": _RESET,
@@ -71,8 +70,6 @@ KNOWN: Mapping[str, str] = {
     "test_bucket_create_bad_authorization_invalid_aws2": _RESET,
     "test_object_create_bad_date_none_aws2": _RESET,
     "test_bucket_create_bad_date_none_aws2": _RESET,
-    "test_bucket_policy_different_tenant": _TENANT,
-    "test_bucket_policy_tenanted_bucket": _TENANT,
     "test_bucket_policy_set_condition_operator_end_with_IfExists": "an Allow that does not apply takes nothing away "
     "from the bucket's owner",
     "test_bucket_policy_put_obj_request_obj_tag": "sets the tags on another client than the one that puts",
