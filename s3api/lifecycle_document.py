@@ -34,6 +34,9 @@ _MAX_RULES = 1000
 _MAX_ID_CHARACTERS = 255
 _MAX_PREFIX_CHARACTERS = 1024
 _MAX_NEWER_VERSIONS = 100
+_LAST_NS = 2**63
+"""Times are kept as 64-bit numbers."""
+
 _MAX_DAYS = 2**31 - 1
 _MAX_SIZE = 2**63 - 1
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}\Z")
@@ -265,6 +268,8 @@ def _date(node: Element) -> int | None:
     at_ns = int(moment.timestamp()) * _NS_PER_S
     if at_ns % REAL_DAY_NS or moment.microsecond:
         raise _invalid("Date", text, "'Date' must be at midnight GMT")
+    if abs(at_ns) >= _LAST_NS:
+        raise _invalid("Date", text, "'Date' is too far away")
     return at_ns
 
 

@@ -26,6 +26,9 @@ MAX_RULES = 100
 MAX_CONFIGURATION_BYTES = 64 * 1024
 _MAX_ID = 255
 _METHODS = ("GET", "PUT", "POST", "DELETE", "HEAD")
+_MAX_REQUESTED_HEADERS = 100
+"""Each is compared with every pattern that a rule has, of which there may be thousands."""
+
 _SECONDS = re.compile(r"[0-9]{1,10}\Z")
 _ORIGIN = re.compile(r"[!-~]+\Z")
 _NOT_ALLOWED = (
@@ -68,7 +71,7 @@ async def preflight(call: Call) -> Response:
 def _requested_headers(value: str) -> list[str]:
     """Raises BadPreflight for what is no list of header names."""
     names = [name.strip().lower() for name in value.split(",") if name.strip()]
-    if not all(map(is_token, names)):
+    if len(names) > _MAX_REQUESTED_HEADERS or not all(map(is_token, names)):
         raise BadPreflight(reason="Invalid Access-Control-Request-Headers")
     return names
 

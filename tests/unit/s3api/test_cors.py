@@ -99,6 +99,14 @@ def test_preflight(front: Front) -> None:
     assert "Origin" in answer.headers["vary"]
 
 
+def test_a_preflight_names_so_many_headers(front: Front) -> None:
+    configure(front, rule(more="<AllowedHeader>x-*</AllowedHeader>"))
+    asked = {"origin": ORIGIN, "access_control_request_method": "GET"}
+    few, many = (",".join(f"x-{number}" for number in range(count)) for count in (100, 101))
+    assert ask(front, access_control_request_headers=few, **asked).status == 200
+    assert ask(front, access_control_request_headers=many, **asked).code == "BadRequest"
+
+
 def test_preflight_of_any_origin(front: Front) -> None:
     configure(front, rule(origin="*"))
     answer = ask(front, "/bucket", origin=ORIGIN, access_control_request_method="GET")

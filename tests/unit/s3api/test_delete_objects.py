@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
+import json
 
 import pytest
 
@@ -87,3 +89,24 @@ def test_delete_objects_demands_a_digest(front: Front) -> None:
     wrong = {"content-md5": base64.b64encode(bytes(16)).decode()}
     assert front("POST", "/bucket?delete", body, wrong).code == "BadDigest"
     assert front("HEAD", "/bucket/a").status == 200
+
+
+def test_others_are_served_while_a_policy_is_asked_of_each_key(front: Front) -> None:
+    said = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject"}
+    policy = {"Version": "2012-10-17", "Statement": {**said, "Resource": "arn:aws:s3:::bucket/*"}}
+    assert front("PUT", "/bucket?policy", json.dumps(policy).encode()).status == 204
+    keys = "".join(f"<Object><Key>{number}</Key></Object>" for number in range(200))
+    body = f"<Delete>{keys}</Delete>".encode()
+    digest = base64.b64encode(hashlib.md5(body).digest()).decode()
+
+    async def turns_of_others() -> int:
+        headers = {"content-md5": digest, "x-test-user": "alice"}
+        request = asyncio.create_task(front._send("POST", "/bucket?delete", body, headers))
+        turns = 0
+        while not request.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert (await request).status == 200
+        return turns
+
+    assert asyncio.run(turns_of_others()) >= 200

@@ -117,6 +117,8 @@ TAG = "<Tag><Key>k</Key><Value>v</Value></Tag>"
         (f"{FILTER}{OK}<Expiration><Days>1.5</Days></Expiration>", "MalformedXML"),
         (f"{FILTER}{OK}<Expiration><Days>9999999999</Days></Expiration>", "InvalidArgument"),
         (f"{FILTER}{OK}<Expiration><Date>20200101</Date></Expiration>", "MalformedXML"),
+        (f"{FILTER}{OK}<Expiration><Date>9999-12-31</Date></Expiration>", "InvalidArgument"),
+        (f"{FILTER}{OK}<Expiration><Date>0001-01-01</Date></Expiration>", "InvalidArgument"),
         (
             f"{FILTER}{OK}<Expiration><Date>2020-01-01T01:00:00Z</Date></Expiration>",
             "InvalidArgument",
