@@ -1,7 +1,8 @@
-"""Owns how access key pairs and user ids are made."""
+"""Owns how access key pairs and user ids are made, and what chosen access keys look like."""
 
 from __future__ import annotations
 
+import re
 import secrets
 import string
 
@@ -10,6 +11,15 @@ from core.names import AccessKey, UserId
 # AWS's own lengths, which some clients check: 20 and 40 characters.
 _ACCESS_KEY_ALPHABET = string.ascii_uppercase + "234567"
 _SECRET_KEY_ALPHABET = string.ascii_letters + string.digits
+
+# An access key is a field of the Authorization header, where commas, slashes and spaces end it.
+_ACCESS_KEY = re.compile(r"[!-+\-.0-~]{3,128}\Z")
+ACCESS_KEY_FORM = "3 to 128 ASCII characters other than space, comma and slash"
+
+
+def is_access_key(text: str) -> bool:
+    """Whether requests can carry it."""
+    return _ACCESS_KEY.match(text) is not None
 
 
 def new_access_key() -> AccessKey:

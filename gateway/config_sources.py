@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.config import DEFAULT_DATA, Config, Rule, parse_address
+from cluster.keys import ACCESS_KEY_FORM, is_access_key
+from core.errors import InvalidArgument
+from gateway.config import DEFAULT_DATA, Config, EncryptionConfig, Rule, parse_address
 from gateway.storage_classes import storage_classes
 
 ENV_PREFIX = "WEIR_"
@@ -342,12 +344,29 @@ def _check_whole(config: Config, origins: Mapping[str, str]) -> None:
             raise ConfigError(f"{path}: no such file; tls_cert and tls_key name PEM files")
     if bool(config.root.access_key) != bool(config.root.secret_key):
         raise ConfigError("root.access_key and root.secret_key are set together or not at all")
-    if config.root.access_key and not 3 <= len(config.root.access_key) <= 128:
-        raise ConfigError("root.access_key: 3 to 128 characters are wanted")
+    if config.root.access_key and not is_access_key(config.root.access_key):
+        raise ConfigError(f"root.access_key: {ACCESS_KEY_FORM} are wanted")
     if config.root.secret_key and len(config.root.secret_key) < 8:
         raise ConfigError("root.secret_key: at least 8 characters are wanted")
-    if config.encryption.master_key and config.encryption.master_key_file:
+    twice = sorted(set(config.domains) & set(config.website_domains))
+    if twice:
+        raise ConfigError(f"website_domains: {twice[0]} is one of domains, which the API answers")
+    _check_master_key(config.encryption)
+
+
+def _check_master_key(encryption: EncryptionConfig) -> None:
+    """That of a file is read when it is needed: what holds the file may be mounted later."""
+    if not encryption.master_key:
+        return
+    if encryption.master_key_file:
         raise ConfigError("encryption.master_key and encryption.master_key_file exclude each other")
+    # Here, so that only who sets a key waits for the ciphers.
+    from cluster.master_key import parse_master_key
+
+    try:
+        parse_master_key(encryption.master_key, "encryption.master_key")
+    except InvalidArgument as error:
+        raise ConfigError(f"encryption.master_key: {error.reason}") from None
 
 
 def _check_destinations(config: Config) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from cluster.control import EmbeddedControlStore
-from cluster.keys import new_access_key, new_secret_key, new_user_id
+from cluster.keys import ACCESS_KEY_FORM, is_access_key, new_access_key, new_secret_key, new_user_id
 from core.errors import NoSuchUser
 from core.names import AccessKey, UserId
 from core.types import Credential, User
@@ -20,8 +20,6 @@ from gateway.startup import open_control
 # the length are those of IAM's user names. An id may be longer: S3's have 64 digits.
 _USER_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}\Z")
 _USER_ID = re.compile(r"[A-Za-z0-9_+=,.@-]{1,128}\Z")
-# An access key is a field of the Authorization header, where commas, slashes and spaces end it.
-_ACCESS_KEY = re.compile(r"[!-+\-.0-~]{3,128}\Z")
 
 
 def add_user(arguments: argparse.Namespace) -> int:
@@ -141,10 +139,8 @@ def _new_credential(arguments: argparse.Namespace, user: User) -> Credential:
         )
     if access_key is None:
         return Credential(new_access_key(), new_secret_key(), user)
-    if not _ACCESS_KEY.match(access_key):
-        raise UsageError(
-            "an access key has 3 to 128 ASCII characters, and no space, comma or slash"
-        )
+    if not is_access_key(access_key):
+        raise UsageError(f"--access-key: {ACCESS_KEY_FORM} are wanted")
     if len(secret_key) < 8:
         raise UsageError("a secret key has at least 8 characters")
     return Credential(AccessKey(access_key), secret_key, user)

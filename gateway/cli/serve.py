@@ -117,11 +117,9 @@ def _announce(config: Config, store: PreparedStore, endpoint: str, website_endpo
         print(f"websites on {website_endpoint}", flush=True)
     if store.new_root is not None:
         local = endpoint.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-        print(_first_start(store.new_root, config.region, local), flush=True)
+        print(_first_start(store.new_root, config, local), flush=True)
     elif not config.root.access_key:
-        print(
-            f"root's key pair: {_command()} key ls root --show-secrets{_where(config)}", flush=True
-        )
+        print(f"root's key pair: {_show_root(config)}", flush=True)
 
 
 def _command() -> str:
@@ -131,19 +129,24 @@ def _command() -> str:
     return shlex.quote(called) if is_by_path else "weir"
 
 
+def _show_root(config: Config) -> str:
+    return f"{_command()} key ls root --show-secrets{_where(config)}"
+
+
 def _where(config: Config) -> str:
     return "".join(f" --data {shlex.quote(str(directory))}" for directory in config.data)
 
 
-def _first_start(root: Credential, region: str, endpoint: str) -> str:
+def _first_start(root: Credential, config: Config, endpoint: str) -> str:
     return f"""
-A root key pair was made. It is shown this once; paste it into the shell where you use S3:
+A root key pair was made. Paste it into the shell where you use S3:
 
   export AWS_ACCESS_KEY_ID={root.access_key}
   export AWS_SECRET_ACCESS_KEY={root.secret_key}
-  export AWS_DEFAULT_REGION={region}
+  export AWS_DEFAULT_REGION={config.region}
   export AWS_ENDPOINT_URL={endpoint}
 
+To see it again: {_show_root(config)}
 Then, for example:
 
   aws s3 mb s3://my-bucket

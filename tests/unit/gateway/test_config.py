@@ -122,6 +122,10 @@ class TestRefusals:
             ("tls_cert = 'a.pem'\ntls_key = 'b.pem'", r"a\.pem: no such file"),
             ("[root]\naccess_key = 'abc'", "are set together"),
             ("[root]\naccess_key = 'abc'\nsecret_key = 'short'", "at least 8"),
+            ("[root]\naccess_key = 'a b'\nsecret_key = 'hush-hush'", "other than space"),
+            ("domains = ['a.b', 'c']\nwebsite_domains = ['c']", "c is one of domains"),
+            ("[encryption]\nmaster_key = 'c2hvcnQ='", "32 random bytes in base64"),
+            ("[encryption]\nmaster_key = 'a'\nmaster_key_file = 'b'", "exclude each other"),
         ],
     )
     def test_file(self, tmp_path: Path, toml: str, said: str) -> None:
