@@ -44,6 +44,10 @@ async def from_source(
                 raise
             if attempts == _ATTEMPTS:
                 raise WriteConflict(key=source.key) from None
+        except VersionIsDeleteMarker:
+            # The null version has made way for a null marker: what is there now is for the next look to say.
+            if attempts == _ATTEMPTS:
+                raise WriteConflict(key=source.key) from None
         assert call.resolve_source is not None
         call.source = await call.resolve_source(call)
 

@@ -11,7 +11,7 @@ from core.errors import Denied, InvalidArgument, NoSuchBucket
 from core.server_logs import may_deliver, source_of, target_ref
 from core.types import Bucket, BucketProps, Permission
 from s3api.access_errors import AclsNotSupported
-from s3api.acls import grant_to
+from s3api.acls import check_public, grant_to
 from s3api.call import Call, Response
 from s3api.logging_document import read_logging, write_logging
 from s3api.protocol_errors import NoSuchLoggingTarget
@@ -71,12 +71,14 @@ def _check_target(source: Bucket, target: Bucket, wanted: Logging) -> None:
 def _grants(
     call: Call, target: Bucket, asked: Sequence[tuple[str, str, str]]
 ) -> tuple[LogGrant, ...]:
-    """Beside what the target's owner may do anyway. Raises AclsNotSupported, InvalidArgument, UnresolvableEmail."""
+    """Beside what the target's owner may do anyway. Raises AclsNotSupported, InvalidArgument, UnresolvableEmail,
+    Denied for what the target's public access block refuses."""
     if asked and not acl.acls_count(target.props):
         raise AclsNotSupported
     found = []
     for permission, kind, name in asked:
         grant = grant_to(call.store, Permission(permission), kind, name)
+        check_public((grant,), target.props)
         if grant.user_id != target.owner.user_id:
             group = "" if grant.group is None else grant.group.value
             found.append(LogGrant(permission, grant.user_id, group))

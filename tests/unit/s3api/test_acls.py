@@ -428,3 +428,24 @@ def test_public_acls_are_blocked(front: Front, headers: dict[str, str]) -> None:
 def test_grants_are_kept_as_they_were_put(front: Front) -> None:
     front("PUT", "/bucket?acl", headers={"x-amz-grant-write": "id=bob-id"})
     assert props_of(front).acl == (Grant(Permission.WRITE, UserId("bob-id")),)
+
+
+def test_log_objects_are_not_public_where_public_acls_are_blocked(front: Front) -> None:
+    assert front("PUT", "/target", headers={"x-amz-acl": "log-delivery-write"}).status == 200
+    grantee = (
+        '<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="Group">'
+        "<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee>"
+    )
+    grants = f"<TargetGrants><Grant>{grantee}<Permission>READ</Permission></Grant></TargetGrants>"
+    logging = f"<TargetBucket>target</TargetBucket><TargetPrefix/>{grants}"
+    document = (
+        f"<BucketLoggingStatus><LoggingEnabled>{logging}</LoggingEnabled></BucketLoggingStatus>"
+    )
+    block = "<BlockPublicAcls>true</BlockPublicAcls>"
+    assert front("PUT", "/bucket?logging", document.encode()).status == 200
+    front(
+        "PUT",
+        "/target?publicAccessBlock",
+        f"<PublicAccessBlockConfiguration>{block}</PublicAccessBlockConfiguration>".encode(),
+    )
+    assert front("PUT", "/bucket?logging", document.encode()).code == "AccessDenied"

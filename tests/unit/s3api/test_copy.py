@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -208,3 +209,20 @@ def test_copy_of_a_source_replaced_after_the_decision(
     assert copied
     if status == 200 and not is_part:
         assert front("GET", path, user="bob").body == b"other"
+
+
+def test_a_source_that_is_deleted_meanwhile_is_not_there(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspended = b"<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>"
+    assert front("PUT", "/bucket?versioning", suspended).status == 200
+    assert front("PUT", "/bucket/source", b"data").status == 200
+    copy = front.store.copy
+
+    async def delete_before(*args: Any, **named: Any) -> Any:
+        await front.store.delete(args[0], args[1])
+        return await copy(*args, **named)
+
+    monkeypatch.setattr(front.store, "copy", delete_before)
+    answer = front("PUT", "/bucket/target", headers={"x-amz-copy-source": "/bucket/source"})
+    assert (answer.status, answer.code) == (404, "NoSuchKey")
