@@ -15,6 +15,7 @@ from typing import Protocol
 from core.errors import StoreError
 from core.jobs import BYTES, OBJECTS, JobProgress, JobRecord, JobState, JobStore
 from core.protocols import Clock
+from jobs.runner import wait_for
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ class JobQueue:
         await self._attempt(self.recover)
         while not stop.is_set():
             await self._attempt(self._step)
-            await _wait(stop, _POLL_S)
+            await wait_for(stop, _POLL_S)
         await self._leave()
 
     async def recover(self) -> None:
@@ -242,11 +243,3 @@ class JobQueue:
 def counters_text(progress: JobProgress) -> str:
     """The counters for people; "nothing" where there are none."""
     return ", ".join(f"{n} {name}" for name, n in progress.counters.items() if n) or "nothing"
-
-
-async def _wait(stop: asyncio.Event, timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await stop.wait()
-    except TimeoutError:
-        pass

@@ -16,7 +16,6 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from urllib.parse import unquote, unquote_to_bytes
 
-from core.errors import InvalidArgument
 from core.tags import HEADER as TAGGING
 from core.tags import parse_tagging
 from core.types import (
@@ -44,6 +43,7 @@ from s3api.protocol_errors import (
     InvalidStorageClass,
     MetadataTooLarge,
     NotImplementedByWeir,
+    invalid_argument,
 )
 from s3api.timestamps import parse_date, parse_http_date
 from s3api.tokens import is_token
@@ -126,9 +126,11 @@ def delete_conditions_of(etag: str | None, modified: str | None, size: str | Non
         return NO_CONDITIONS
     modified_ns = parse_date(modified) if modified else None
     if modified and modified_ns is None:
-        raise _invalid("x-amz-if-match-last-modified-time", modified, "The date is not valid")
+        raise invalid_argument(
+            "x-amz-if-match-last-modified-time", modified, "The date is not valid"
+        )
     if size and not re.fullmatch(r"[0-9]{1,18}", size):
-        raise _invalid("x-amz-if-match-size", size, "The size is not valid")
+        raise invalid_argument("x-amz-if-match-size", size, "The size is not valid")
     return Conditions(
         if_match=_etags(etag), if_size=int(size) if size else None, if_modified_at_ns=modified_ns
     )
@@ -184,7 +186,7 @@ def copy_source_range(fields: Fields) -> ByteRange | None:
         return None
     match = _COPY_RANGE.match(value)
     if match is None or int(match[1]) > int(match[2]):
-        raise _invalid(
+        raise invalid_argument(
             "x-amz-copy-source-range",
             value,
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first "
@@ -202,7 +204,7 @@ def parse_copy_source(value: str) -> tuple[str, bytes, str | None]:
     raw = unquote_to_bytes(path.encode("latin-1")).removeprefix(b"/")
     bucket, _, key = raw.partition(b"/")
     if not bucket or not key:
-        raise _invalid(
+        raise invalid_argument(
             "x-amz-copy-source",
             value,
             "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
@@ -225,7 +227,7 @@ def read_attributes(call: Call, fields: Fields) -> ObjectAttributes:
     for name, value in kept.items():
         # A form's field may hold a line break, which would end the header that it becomes.
         if _UNPRINTABLE.search(value):
-            raise _invalid(name, value, f"The value of {name} has control characters")
+            raise invalid_argument(name, value, f"The value of {name} has control characters")
     if REDIRECT_LOCATION in kept:
         check_redirect_location(kept[REDIRECT_LOCATION])
     if not kept.get("content-type"):
@@ -273,7 +275,7 @@ def _user_metadata(fields: Fields) -> dict[str, str]:
         if name.startswith(_META):
             if not is_token(name):
                 # A form's field may be called anything, but the name becomes a header's.
-                raise _invalid(name, value, "The name of the metadata is no header name")
+                raise invalid_argument(name, value, "The name of the metadata is no header name")
             found[name[len(_META) :]] = value
             size_bytes += len(name) - len(_META) + len(value)
     if size_bytes > MAX_USER_METADATA_BYTES:
@@ -358,7 +360,3 @@ def decode_digest(name: str, encoded: str) -> bytes:
         return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidChecksum(name=name) from None
-
-
-def _invalid(name: str, value: str, reason: str) -> InvalidArgument:
-    return InvalidArgument(name=name, value=value, reason=reason)

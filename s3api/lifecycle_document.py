@@ -23,10 +23,9 @@ from core.configs.lifecycle import (
     NoncurrentTransition,
     Transition,
 )
-from core.errors import InvalidArgument
 from core.lifecycle import REAL_DAY_NS
 from s3api.lifecycle_checks import check_rule
-from s3api.protocol_errors import InvalidRequest, MalformedXML
+from s3api.protocol_errors import InvalidRequest, MalformedXML, invalid_argument
 from s3api.timestamps import iso_date
 from s3api.xml import children, document, echo, element, first_child, flag, local_name, texts
 
@@ -74,7 +73,9 @@ def read_rules(root: Element, storage_classes: Sequence[str]) -> tuple[Lifecycle
     ids = [rule.rule_id for rule in rules]
     if len(set(ids)) < len(ids):
         twice = next(name for name in ids if ids.count(name) > 1)
-        raise _invalid("ID", twice, "Rule ID must be unique. Found same ID for more than one rule")
+        raise invalid_argument(
+            "ID", twice, "Rule ID must be unique. Found same ID for more than one rule"
+        )
     if len({rule.filter.form is FilterForm.PREFIX for rule in rules}) > 1:
         reason = (
             "Base level prefix cannot be used in Lifecycle V2, prefixes are only supported in the "
@@ -113,7 +114,7 @@ def _rule(node: Element) -> LifecycleRule:
 
 def _rule_id(given: str) -> str:
     if len(given) > _MAX_ID_CHARACTERS:
-        raise _invalid("ID", given, "ID length should not exceed allowed limit of 255")
+        raise invalid_argument("ID", given, "ID length should not exceed allowed limit of 255")
     return given or str(uuid.uuid4())
 
 
@@ -165,7 +166,7 @@ def _prefix(node: Element) -> str:
 def _size(node: Element, name: str) -> int | None:
     size = _integer(node, name)
     if size is not None and not 0 <= size <= _MAX_SIZE:
-        raise _invalid(name, str(size), f"'{name}' must be a nonnegative size")
+        raise invalid_argument(name, str(size), f"'{name}' must be a nonnegative size")
     return size
 
 
@@ -189,7 +190,7 @@ def _transition(node: Element) -> Transition:
     date_ns, days = _date(node), _integer(node, "Days")
     if days is not None and not 0 <= days <= _MAX_DAYS:
         reason = "'Days' for Transition action must be nonnegative"
-        raise _invalid("Days", str(days), reason)
+        raise invalid_argument("Days", str(days), reason)
     return Transition(_storage_class(node), days, date_ns)
 
 
@@ -207,7 +208,7 @@ def _noncurrent_transition(node: Element) -> NoncurrentTransition:
         raise MalformedXML(reason="elements of NoncurrentVersionTransition")
     if not 0 <= days <= _MAX_DAYS:
         reason = "'NoncurrentDays' for NoncurrentVersionTransition action must be nonnegative"
-        raise _invalid("NoncurrentDays", str(days), reason)
+        raise invalid_argument("NoncurrentDays", str(days), reason)
     return NoncurrentTransition(_storage_class(node), days, _newer_versions(node))
 
 
@@ -215,7 +216,7 @@ def _newer_versions(node: Element) -> int | None:
     count = _integer(node, "NewerNoncurrentVersions")
     if count is not None and not 1 <= count <= _MAX_NEWER_VERSIONS:
         reason = "'NewerNoncurrentVersions' must be between 1 and 100"
-        raise _invalid("NewerNoncurrentVersions", str(count), reason)
+        raise invalid_argument("NewerNoncurrentVersions", str(count), reason)
     return count
 
 
@@ -249,7 +250,7 @@ def _positive(node: Element, name: str) -> int:
         raise MalformedXML(reason=f"{local_name(node)} without {name}")
     if not 1 <= number <= _MAX_DAYS:
         reason = f"'{name}' for {local_name(node)} action must be a positive integer"
-        raise _invalid(name, str(number), reason)
+        raise invalid_argument(name, str(number), reason)
     return number
 
 
@@ -267,14 +268,10 @@ def _date(node: Element) -> int | None:
         moment = moment.replace(tzinfo=UTC)
     at_ns = int(moment.timestamp()) * _NS_PER_S
     if at_ns % REAL_DAY_NS or moment.microsecond:
-        raise _invalid("Date", text, "'Date' must be at midnight GMT")
+        raise invalid_argument("Date", text, "'Date' must be at midnight GMT")
     if abs(at_ns) >= _LAST_NS:
-        raise _invalid("Date", text, "'Date' is too far away")
+        raise invalid_argument("Date", text, "'Date' is too far away")
     return at_ns
-
-
-def _invalid(name: str, value: str, reason: str) -> InvalidArgument:
-    return InvalidArgument(name=name, value=value, reason=reason)
 
 
 # --- writing -----------------------------------------------------------------------------------------------------

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from core.configs.versioning import Retention, RetentionMode
-from core.errors import InvalidArgument
 from core.types import Bucket, ObjectAttributes
 from s3api.call import Call
-from s3api.protocol_errors import InvalidRequest
+from s3api.protocol_errors import InvalidRequest, invalid_argument
 from s3api.timestamps import parse_iso_moment
 
 MODE = "x-amz-object-lock-mode"
@@ -30,19 +29,19 @@ def read_lock(call: Call, fields: Mapping[str, str]) -> tuple[Retention | None, 
         return None, None
     check_has_lock(call.target_bucket)
     if hold and hold not in ("ON", "OFF"):
-        raise _invalid(HOLD, hold, "Legal Hold must be either of 'ON' or 'OFF'")
+        raise invalid_argument(HOLD, hold, "Legal Hold must be either of 'ON' or 'OFF'")
     is_held = hold == "ON" if hold else None
     if not mode and not until:
         return None, is_held
     if not mode or not until:
         missing = UNTIL if mode else MODE
-        raise _invalid(missing, "", f"{UNTIL} and {MODE} must both be supplied")
+        raise invalid_argument(missing, "", f"{UNTIL} and {MODE} must both be supplied")
     if mode not in RetentionMode.__members__:
-        raise _invalid(MODE, mode, "Unknown wormMode directive.")
+        raise invalid_argument(MODE, mode, "Unknown wormMode directive.")
     until_ns = parse_iso_moment(until)
     if until_ns is None:
         reason = "The retain until date must be provided in ISO 8601 format"
-        raise _invalid(UNTIL, until, reason)
+        raise invalid_argument(UNTIL, until, reason)
     check_future(call, UNTIL, until, until_ns)
     return Retention(RetentionMode(mode), until_ns), is_held
 
@@ -56,9 +55,9 @@ def check_has_lock(bucket: Bucket) -> None:
 def check_future(call: Call, name: str, value: str, until_ns: int) -> None:
     """Raises InvalidArgument for a retention that would be over, or end later than time can be told."""
     if until_ns <= call.clock.now_ns():
-        raise _invalid(name, value, "The retain until date must be in the future!")
+        raise invalid_argument(name, value, "The retain until date must be in the future!")
     if until_ns >= _LAST_NS:
-        raise _invalid(name, value, "The retain until date is too far in the future")
+        raise invalid_argument(name, value, "The retain until date is too far in the future")
 
 
 def check_proven(call: Call, attributes: ObjectAttributes) -> None:
@@ -82,5 +81,7 @@ def has_digest(headers: Mapping[str, str]) -> bool:
     return any(name.startswith("x-amz-checksum-") for name in headers)
 
 
-def _invalid(name: str, value: str, reason: str) -> InvalidArgument:
-    return InvalidArgument(name=name, value=value, reason=reason)
+def check_has_digest(headers: Mapping[str, str]) -> None:
+    """What locks, and a list of what to delete, must not arrive damaged: S3 demands a digest. Raises InvalidRequest."""
+    if not has_digest(headers):
+        raise InvalidRequest(reason="Missing required header for this request: Content-MD5")

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from xml.etree.ElementTree import Element
 
 from core.configs.notification import KNOWN_EVENTS, NotificationRule, RuleKind, find_overlap
-from core.errors import InvalidArgument
-from s3api.protocol_errors import EventBridgeNotImplemented, MalformedXML
+from s3api.protocol_errors import EventBridgeNotImplemented, MalformedXML, invalid_argument
 from s3api.xml import children, document, element, local_name, texts
 
 _MAX_RULES = 100
@@ -41,16 +40,20 @@ def read_rules(
             raise MalformedXML(reason=f"unknown element {name}")
         rules.append(_rule(node, _KINDS[name], destinations, region))
     if len(rules) > _MAX_RULES:
-        raise _invalid("NotificationConfiguration", "", f"More than {_MAX_RULES} configurations")
+        raise invalid_argument(
+            "NotificationConfiguration", "", f"More than {_MAX_RULES} configurations"
+        )
     ids = [rule.rule_id for rule in rules]
     if len(set(ids)) != len(ids):
-        raise _invalid("Id", "", "Same ID used for multiple configurations. IDs must be unique")
+        raise invalid_argument(
+            "Id", "", "Same ID used for multiple configurations. IDs must be unique"
+        )
     if event := find_overlap(rules):
         reason = (
             "Configuration is ambiguously defined. Cannot have overlapping suffixes in two rules "
             "if the prefixes are overlapping for the same event type."
         )
-        raise _invalid("Event", event, reason)
+        raise invalid_argument("Event", event, reason)
     return tuple(rules)
 
 
@@ -60,7 +63,7 @@ def _rule(
     fields = texts(node)
     rule_id = fields.get("Id", "").strip() or secrets.token_urlsafe(24)
     if len(rule_id) > _MAX_ID_LENGTH:
-        raise _invalid("Id", rule_id, f"ID exceeds {_MAX_ID_LENGTH} characters")
+        raise invalid_argument("Id", rule_id, f"ID exceeds {_MAX_ID_LENGTH} characters")
     _, arn_name = _ELEMENTS[kind]
     arn = fields.get(arn_name, "").strip()
     if not arn:
@@ -81,14 +84,14 @@ def _destination(arn: str, kind: RuleKind, destinations: Mapping[str, str], regi
     """The name of the configured destination that an ARN is of. Raises InvalidArgument."""
     found = _ARN.match(arn)
     if found is None:
-        raise _invalid(arn, "", "The ARN could not be parsed")
+        raise invalid_argument(arn, "", "The ARN could not be parsed")
     service, arn_region, name, destination_kind = found.groups()
     if (
         service != kind.value
         or arn_region not in ("", region)
         or destinations.get(name) != destination_kind
     ):
-        raise _invalid(
+        raise invalid_argument(
             arn,
             "The destination does not exist",
             "Unable to validate the following destination configurations",
@@ -103,7 +106,7 @@ def _events(node: Element) -> tuple[str, ...]:
     for event in events:
         if event not in KNOWN_EVENTS:
             reason = "A specified event is not supported for notifications."
-            raise _invalid("Event", event, reason)
+            raise invalid_argument("Event", event, reason)
     return tuple(dict.fromkeys(events))
 
 
@@ -122,20 +125,18 @@ def _filter(node: Element) -> tuple[str | None, str | None]:
 
 def _check_filter_rule(name: str, value: str, found: Mapping[str, str]) -> None:
     if name not in ("prefix", "suffix"):
-        raise _invalid("FilterRule.Name", name, "filter rule name must be either prefix or suffix")
+        raise invalid_argument(
+            "FilterRule.Name", name, "filter rule name must be either prefix or suffix"
+        )
     if name in found:
         reason = f"Cannot specify more than one {name} rule in a filter."
-        raise _invalid("FilterRule.Name", name, reason)
+        raise invalid_argument("FilterRule.Name", name, reason)
     if len(value.encode()) > _MAX_FILTER_BYTES:
         reason = (
             f"Size of filter rule value cannot exceed {_MAX_FILTER_BYTES} bytes in UTF-8 "
             "representation"
         )
-        raise _invalid("FilterRule.Value", value, reason)
-
-
-def _invalid(name: str, value: str, reason: str) -> InvalidArgument:
-    return InvalidArgument(name=name, value=value, reason=reason)
+        raise invalid_argument("FilterRule.Value", value, reason)
 
 
 def write_rules(rules: Sequence[NotificationRule]) -> bytes:

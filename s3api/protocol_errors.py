@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from core.errors import StoreError
+from core.errors import InvalidArgument, StoreError
+
+
+def invalid_argument(name: str, value: str, reason: str) -> InvalidArgument:
+    """An argument is refused: a header, a parameter or an element, by what S3 calls it."""
+    return InvalidArgument(name=name, value=value, reason=reason)
 
 
 class S3Error(StoreError):

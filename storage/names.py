@@ -113,7 +113,7 @@ def _names(connection: sqlite3.Connection, stored: StoredObject, own_id: int | s
     whole = load_whole(connection, stored)
     if whole is None:
         raise Corrupt(what="manifest missing", where=stored.info.key)
-    return any(_id_of(segment) == own_id for segment in whole.segments)
+    return any(id_of(segment) == own_id for segment in whole.segments)
 
 
 def _is_parts(connection: sqlite3.Connection, description: Description, own_id: int | str) -> bool:
@@ -122,8 +122,9 @@ def _is_parts(connection: sqlite3.Connection, description: Description, own_id: 
         "SELECT record FROM idx.part WHERE upload_id = ? AND part_number = ?",
         (described.upload_id, described.part.part_number),
     ).fetchone()
-    return row is not None and _id_of(decode_part(row[0]).segment) == own_id
+    return row is not None and id_of(decode_part(row[0]).segment) == own_id
 
 
-def _id_of(segment: Segment) -> int | str:
+def id_of(segment: Segment) -> int | str:
+    """What names the bytes: the small row or the blob."""
     return segment.small_id if isinstance(segment, InlineSegment) else segment.blob_id

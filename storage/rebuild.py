@@ -42,12 +42,11 @@ from storage.layout import (
     live_workers_sync,
     sync_directory,
 )
-from storage.names import objects, small_rows
+from storage.names import id_of, objects, small_rows
 from storage.records import (
     OBJECT,
     Description,
     FileSegment,
-    InlineSegment,
     Segment,
     StoredObject,
     decode_description,
@@ -130,7 +129,7 @@ class _Rebuild:
             blob_ids = self._read_blobs(connection)
             claimed = self._check_objects(connection, blob_ids)
             _settle(connection)
-            drop_restored_parts(connection, lambda segment: _id_of(segment) in claimed)
+            drop_restored_parts(connection, lambda segment: id_of(segment) in claimed)
             connection.execute(f"PRAGMA idx.user_version = {VERSION}")
             connection.execute("COMMIT")
         self._put_in_place()
@@ -223,7 +222,7 @@ class _Rebuild:
                 key = stored.info.key.encode()
                 what = f"{len(missing)} of {len(segments)} segments missing"
                 self._found(what, Description(OBJECT, bucket_id, key, b""))
-            claimed.update(_id_of(segment) for segment in segments)
+            claimed.update(id_of(segment) for segment in segments)
             self._report.objects += 1
         for bucket_id, stored in gone:
             _remove(connection, bucket_id, stored)
@@ -278,7 +277,3 @@ def _is_there(connection: sqlite3.Connection, segment: Segment, blob_ids: set[st
         return segment.blob_id in blob_ids
     found = connection.execute("SELECT 1 FROM small WHERE id = ?", (segment.small_id,)).fetchone()
     return found is not None
-
-
-def _id_of(segment: Segment) -> int | str:
-    return segment.small_id if isinstance(segment, InlineSegment) else segment.blob_id

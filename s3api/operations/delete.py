@@ -14,10 +14,10 @@ from core.names import parse_object_key
 from s3api.call import Call, Response
 from s3api.errors import shown
 from s3api.headers import delete_conditions_of
-from s3api.lock_headers import has_digest
+from s3api.lock_headers import check_has_digest
 from s3api.operations.guarded import asks_bypass, may_bypass
 from s3api.parameters import check_version_id
-from s3api.protocol_errors import InvalidRequest, MalformedXML
+from s3api.protocol_errors import MalformedXML
 from s3api.server_log import BATCH_DELETE, LogEntry
 from s3api.xml import XML_TYPE, children, document, element, escape, optional, parse, texts
 
@@ -37,7 +37,7 @@ class _Entry:
 
 
 async def delete_objects(call: Call) -> Response:
-    _check_has_digest(call)
+    check_has_digest(call.request.headers)
     entries, is_quiet = await parse(call.document, "Delete", _read)
     wanted = [
         (entry, entry.item)
@@ -78,12 +78,6 @@ async def _delete(
     )
     for (entry, _), result in zip(wanted, results, strict=True):
         entry.outcome = result
-
-
-def _check_has_digest(call: Call) -> None:
-    """A list of what to delete must not arrive damaged: S3 demands a digest of it. Raises InvalidRequest."""
-    if not has_digest(call.request.headers):
-        raise InvalidRequest(reason="Missing required header for this request: Content-MD5")
 
 
 def _read(request: Element) -> tuple[list[_Entry], bool]:

@@ -20,11 +20,10 @@ from core.configs.versioning import (
 from core.errors import InvalidBucketState
 from core.types import BucketProps, ObjectChanges
 from s3api.call import Call, Response
-from s3api.lock_headers import HOLD, MODE, UNTIL, check_future, check_has_lock, has_digest
+from s3api.lock_headers import HOLD, MODE, UNTIL, check_future, check_has_digest, check_has_lock
 from s3api.operations.guarded import authorize_document, may_bypass
 from s3api.parameters import version_id
 from s3api.protocol_errors import (
-    InvalidRequest,
     InvalidRetentionPeriod,
     MalformedXML,
     NoSuchObjectLockConfiguration,
@@ -59,7 +58,7 @@ def _rule(default: DefaultRetention) -> str:
 
 async def put_object_lock_configuration(call: Call) -> Response:
     """Once a bucket has Object Lock, it keeps it; only the default retention may change."""
-    _check_has_digest(call)
+    check_has_digest(call.request.headers)
     lock = await parse(call.document, "ObjectLockConfiguration", _lock)
     name = call.target_bucket.name
 
@@ -133,7 +132,7 @@ async def get_object_retention(call: Call) -> Response:
 
 async def put_object_retention(call: Call) -> Response:
     """An empty document takes the retention away, where the caller may bypass it."""
-    _check_has_digest(call)
+    check_has_digest(call.request.headers)
     fields = await parse(call.document, "Retention", texts)
     retention = _retention(call, fields)
     said = {} if retention is None else _as_headers(retention)
@@ -177,7 +176,7 @@ async def get_object_legal_hold(call: Call) -> Response:
 
 
 async def put_object_legal_hold(call: Call) -> Response:
-    _check_has_digest(call)
+    check_has_digest(call.request.headers)
     status = (await parse(call.document, "LegalHold", texts)).get("Status")
     if status not in ("ON", "OFF"):
         raise MalformedXML(reason=f"legal hold {status}")
@@ -190,9 +189,3 @@ async def put_object_legal_hold(call: Call) -> Response:
         version_id=version_id(call.request.query),
     )
     return Response(200)
-
-
-def _check_has_digest(call: Call) -> None:
-    """What locks must not arrive damaged. Raises InvalidRequest."""
-    if not has_digest(call.request.headers):
-        raise InvalidRequest(reason="Missing required header for this request: Content-MD5")
