@@ -306,6 +306,22 @@ async def check_versions(box: Box, said: list[tuple[str, str]]) -> None:
         assert await read_all(reader) == pattern(size, number)
 
 
+async def check_last(box: Box, name: str, number: int) -> None:
+    """Of an object that was written over and over, the write that was acknowledged last is there, or the next, whose
+    answer the crash cut off."""
+    if name.startswith("null/"):
+        size = name.removeprefix("null/")
+        data = await read_all(await box.node.get(ENABLED, key(f"null {size}"), version_id="null"))
+        wanted = [pattern(int(size), n) for n in range(12)]
+    elif name == "parts":
+        data = await box.read(name)
+        wanted = [pattern(2000, n) + pattern(20, n) for n in range(12)]
+    else:
+        data = await box.read(name)
+        wanted = [pattern(int(name), n) for n in range(12)]
+    assert data in wanted[number : number + 2]
+
+
 @pytest.mark.slow
 @pytest.mark.crash
 @pytest.mark.parametrize("point", POINTS)
@@ -326,20 +342,7 @@ def test_a_crash_at_any_point_loses_nothing(tmp_path: Path, point: str) -> None:
     async def check(box: Box) -> None:
         await check_versions(box, said)
         for name, number in last.items():
-            if name.startswith("null/"):
-                size = name.removeprefix("null/")
-                null = (ENABLED, key(f"null {size}"))
-                data = await read_all(await box.node.get(*null, version_id="null"))
-                wanted = [pattern(int(size), n) for n in range(12)]
-                assert data in wanted[int(number) : int(number) + 2]
-                continue
-            data = await box.read(name)
-            if name == "parts":
-                wanted = [pattern(2000, n) + pattern(20, n) for n in range(12)]
-            else:
-                wanted = [pattern(int(name), n) for n in range(12)]
-            # The acknowledged one, or the next, whose answer the crash cut off.
-            assert data in wanted[int(number) : int(number) + 2]
+            await check_last(box, name, int(number))
         try:
             assert await box.read("deleted") in (pattern(10), pattern(5000))
         except NoSuchKey:
