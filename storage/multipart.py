@@ -265,9 +265,10 @@ class Multipart:
             # Between two states, an upload that is being completed elsewhere would still be there but not its parts.
             with snapshot(index):
                 stored = uploads.find_upload(index, name)
-                if stored is None:
-                    return uploads.repeat_completion(index, name, request)
                 rows = uploads.part_rows(index, upload_id)
+            if stored is None:
+                # Outside, because the small.db of a snapshot may be older than its index, and so without the manifest.
+                return uploads.repeat_completion(index, name, request)
             return uploads.plan_completion(stored, rows, request, min_part_bytes)
 
         plan = await mountpath.read(prepare)
