@@ -26,6 +26,7 @@ from s3api.auth.errors import (
 )
 from s3api.auth.sigv4 import CredentialSource, check_skew, find_credential, is_same
 from s3api.call import Request, Settings
+from s3api.subresources import NAMES
 
 # The parameters that are part of the resource. A client must sign exactly those that the server takes in, so this is
 # the list that AWS's own SDKs share.
@@ -68,6 +69,10 @@ _RESOURCE_PARAMETERS = frozenset(
         "website",
     )
 )
+
+_UNSIGNED = NAMES - _RESOURCE_PARAMETERS - {"list-type"}
+"""What selects another operation and yet is no part of the resource: whoever has a URL could add it. The newer form of
+the same listing may be added, as SDKs do."""
 
 
 def sign(secret_key: str, text: bytes) -> str:
@@ -126,6 +131,8 @@ def verify_query(
         )
     if query.get("x-amz-security-token") or request.headers.get("x-amz-security-token"):
         raise InvalidToken
+    if not _UNSIGNED.isdisjoint(query):
+        raise AccessDenied("Signature version 2 presigns no URL of this subresource")
     # A presigned URL carries the headers that it was signed with as parameters, beside those that come as headers.
     headers = {**query_headers(query), **request.headers}
     _verify(credential, request, headers, expires, signature)

@@ -77,6 +77,24 @@ def test_botocore_query(key: str, query: dict[str, str], headers: dict[str, str]
         authenticate(asked, time.time_ns() + 61_000_000_000)
 
 
+@pytest.mark.parametrize(
+    "added",
+    ["retention", "legal-hold", "%72etention", "encryption", "publicAccessBlock", "attributes"],
+)
+def test_nobody_makes_another_operation_of_a_presigned_url(added: str) -> None:
+    """None of these is signed: who was given a URL to put an object with could lock what is there."""
+    signer = HmacV1QueryAuth(BOTO_CREDENTIALS, expires=60)
+    made: Any = AWSRequest(method="PUT", url="http://127.0.0.1:9000/bucket/key", data=b"")
+    signer.add_auth(made)
+    url = made.url + "&"
+    assert authenticate(request("PUT", url, {}), time.time_ns()).identity.user == ALICE
+    assert (
+        authenticate(request("PUT", url + "list-type=2", {}), time.time_ns()).identity.user == ALICE
+    )
+    with pytest.raises(AccessDenied):
+        authenticate(request("PUT", url + added, {}), time.time_ns())
+
+
 def test_aws_example_virtual_host() -> None:
     asked = request(
         "GET",
