@@ -21,11 +21,12 @@ from gateway.cycle import Cycle
 _RECEIVE_HIGH_WATER_BYTES = 16 * 1024
 _EXTENSIONS_PLAIN: dict[str, Any] = {"http.response.zerocopysend": {}}
 # A body's rest from this size on is read from the socket by its cycle: up to a megabyte at once, which spares wake-ups
-# (10 ms of CPU of 160 for 64 MiB), while few connections share the memory for it.
+# (10 ms of CPU of 160 for 64 MiB), while few connections share the memory for it; what is read of many in small pieces
+# leaves the allocator fewer holes (256 uploads took 19 MiB less with 64 KiB than with 256).
 _RAW_FROM_BYTES = 512 * 1024
 _RAW_READ_BYTES = 1024 * 1024
-_RAW_READ_LEAST_BYTES = 256 * 1024
-_RAW_MEMORY_BYTES = 32 * 1024 * 1024
+_RAW_READ_LEAST_BYTES = 64 * 1024
+_RAW_MEMORY_BYTES = 8 * 1024 * 1024
 _NO_EXTENSIONS: dict[str, Any] = {}
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 _HEADER_COST_BYTES = 32  # what a header costs beyond its text, as in HTTP/2 (RFC 9113, 10.5.1)

@@ -41,6 +41,12 @@ class HotObjects:
             return None
         return self._kept.get((bucket_id, key))
 
+    def drop_stale(self) -> None:
+        """Give back the memory of what a commit has made void. For writers: readers do so by themselves."""
+        if self._kept and self._cell[0] != self._kept_at:
+            self._kept = {}
+            self._bytes = 0
+
     def keep(self, bucket_id: int, key: ObjectKey, found: Found, read_at: int) -> None:
         """Remember what was read when the number was `read_at`, unless a commit came since."""
         if read_at & 1 or self._cell[0] != read_at or found.data is None:

@@ -31,7 +31,7 @@ from storage.lanes import Block, Lane
 from storage.mountpath import Mountpath
 
 # All bodies being received share this much memory, three blocks each: one gathered, two on their way to disk.
-_MEMORY_BYTES = 32 * 1024**2
+_MEMORY_BYTES = 24 * 1024**2
 _BLOCKS_EACH = 3
 _MAX_BLOCK_BYTES = 1024**2
 _MIN_BLOCK_BYTES = 64 * 1024
@@ -94,6 +94,7 @@ class Intake:
         else:
             mountpath.opened().capacity.took(size_bytes + ROW_COST_BYTES)
             return _receive_small(body, chunks, size_bytes, wanted, sealer)
+        mountpath.opened().hot.drop_stale()
         self._active += 1
         try:
             large = _LargeBody(mountpath, wanted_algorithms(body, wanted), sealer, place)
