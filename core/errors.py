@@ -10,7 +10,7 @@
     │                         PartTooSmall, EntityTooLarge, DigestMismatch, IncompleteBody, InvalidArgument,
     │                         CustomerKeyRequired, CustomerKeyNotApplicable, CustomerKeyMismatch, InvalidTag,
     │                         TooManyTags, MalformedPolicy
-    ├── Denied                ObjectLocked
+    ├── Denied                ObjectLocked, BadToken
     ├── Corrupt               (bytes on disk that do not match their checksum)
     └── Unavailable           MountpathUnavailable, OutOfSpace, Overloaded, MasterKeyMissing
 
@@ -229,6 +229,10 @@ class Denied(StoreError):
 
 class ObjectLocked(Denied):
     """A retention or legal hold forbids it. Fields: reason."""
+
+
+class BadToken(Denied):
+    """A bearer token that is none, or is not good (any more). Fields: reason (a sentence for the client)."""
 
 
 class Corrupt(StoreError):

@@ -28,6 +28,7 @@ from core.types import (
     ChecksumType,
     Conditions,
     ExpectedDigest,
+    Identity,
     ObjectAttributes,
     ObjectChanges,
     ObjectInfo,
@@ -370,6 +371,13 @@ class ObjectService(ObjectStore, Protocol):
 
     async def delete_bucket(self, bucket: Bucket) -> None:
         """Raises NoSuchBucket, BucketNotEmpty. No object can appear in the bucket once it began to succeed."""
+
+
+class TokenVerifier(Protocol):
+    """Knows whose bearer tokens are good."""
+
+    async def identity(self, token: str) -> Identity:
+        """Whom a token speaks for. Raises core.errors.BadToken."""
 
 
 class Placement(Protocol):

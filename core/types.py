@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from core.claims import Claims
 from core.configs.access import ObjectOwnership, PublicAccessBlock
 from core.configs.cors import CorsRule
 from core.configs.encryption import DefaultEncryption
 from core.configs.lifecycle import Lifecycle
 from core.configs.logging import Logging
+from core.configs.native import NativeProps
 from core.configs.notification import NotificationRule
 from core.configs.versioning import ObjectLock, Retention, Versioning
 from core.configs.website import Website
@@ -68,10 +70,14 @@ class Credential:
 @light
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who sends a request. `user` is None for an anonymous caller."""
+    """Who sends a request. `user` is None for an anonymous caller.
+
+    With `claims`, who came with a token: it acts for `user`, as far as the token permits.
+    """
 
     user: User | None
     access_key: AccessKey | None = None
+    claims: Claims | None = None
 
     @property
     def is_anonymous(self) -> bool:
@@ -130,6 +136,9 @@ Acl = CannedAcl | tuple[Grant, ...]
 a list of grants has it only if it says so."""
 
 
+_PLAIN = NativeProps()
+
+
 # --- buckets -----------------------------------------------------------------------------------------------------
 
 
@@ -158,6 +167,7 @@ class BucketProps:
     encryption: DefaultEncryption | None = None
     website: Website | None = None
     logging: Logging | None = None
+    native: NativeProps = _PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +271,8 @@ class ObjectChanges:
     retention: Retention | None = None
     removes_retention: bool = False
     legal_hold: bool | None = None
+    user_metadata: Mapping[str, str] | None = None
+    has_shard_index: bool | None = None
 
 
 @light
@@ -279,7 +291,9 @@ class ObjectInfo:
     """All that is known of one stored object version, without its bytes.
 
     `parts` is empty for an object that was not uploaded in parts. A delete marker has no bytes, ETag or attributes but
-    its owner.
+    its owner. `generation` counts the times that the key was written since it was last absent, from 1: the version
+    that native clients see. `has_shard_index`: an index of this shard was made (core.shards), and is valid if it names
+    this object.
     """
 
     key: ObjectKey
@@ -292,6 +306,8 @@ class ObjectInfo:
     parts: Sequence[ObjectPart] = ()
     is_delete_marker: bool = False
     encryption: ObjectEncryption | None = None
+    generation: int = 1
+    has_shard_index: bool = False
 
 
 @light

@@ -35,9 +35,11 @@ class Websites:
     ports: frozenset[int] = frozenset()
 
 
-def build_app(s3_front: AsgiApp, health: HealthCheck, websites: Websites) -> AsgiApp:
+def build_app(
+    s3_front: AsgiApp, native_front: AsgiApp, health: HealthCheck, websites: Websites
+) -> AsgiApp:
     """The one ASGI callable of a worker. Only where there are websites do requests pay for telling them apart."""
-    app = _build_api(s3_front, health)
+    app = _build_api(s3_front, native_front, health)
     if not websites.domains and not websites.ports:
         return app
     front, ports = websites.front, websites.ports
@@ -59,11 +61,15 @@ def _host(scope: Scope) -> bytes:
     return b""
 
 
-def _build_api(s3_front: AsgiApp, health: HealthCheck) -> AsgiApp:
+def _build_api(s3_front: AsgiApp, native_front: AsgiApp, health: HealthCheck) -> AsgiApp:
     operations = Starlette(routes=[Route("/-/health", _health_endpoint(health), methods=["GET"])])
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:
-        if scope["raw_path"].startswith(b"/-/"):
+        path = scope["raw_path"]
+        if path.startswith(b"/v1/"):
+            # No bucket of S3 has a name this short.
+            await native_front(scope, receive, send)
+        elif path.startswith(b"/-/"):
             try:
                 await operations(scope, receive, send)
             except ConnectionError:

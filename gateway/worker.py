@@ -17,23 +17,31 @@ from dataclasses import replace
 
 import uvicorn
 
+from cluster.jobs import JobRecords
+from core.jobs import JobStore
+from core.protocols import Clock, ObjectService
+from core.shards import Shards
 from gateway.access_log import AccessLog
 from gateway.allocator import tune_malloc
 from gateway.app import Websites, build_app
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.keys import open_key_service
+from gateway.native.call import NativeServices, NodeIdentity
+from gateway.native.front import NativeFront
 from gateway.node import open_node
 from gateway.protocol import Limits, limited
 from gateway.service import SingleNodeService
 from gateway.startup import open_control, server_log_directory
 from gateway.storage_classes import storage_classes
+from gateway.version import __version__
 from jobs.log_spool import SpoolWriter
 from s3api.auth.authenticator import Authenticator
 from s3api.call import Settings
 from s3api.edge import S3Front
 from s3api.router import OperationRouter
 from s3api.website import Visitors, WebsiteRouter
+from storage.shards.service import LocalShards
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +68,7 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
     control = open_control(config)
     keys = open_key_service(config, control)
     node = await open_node(config, clock, keys)
+    records = JobRecords(control.database)
     access_log = AccessLog(sys.stderr.buffer) if config.log.access else None
     server_log = SpoolWriter(
         server_log_directory(control),
@@ -69,9 +78,10 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
     try:
         settings = _s3_settings(config)
         service = SingleNodeService(control, node, clock)
+        authenticator = Authenticator(control, settings)
         front = S3Front(
             service,
-            Authenticator(control, settings),
+            authenticator,
             OperationRouter(),
             clock,
             settings,
@@ -89,7 +99,9 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
         )
         site_front.server_log = server_log
         websites = Websites(site_front, domains, _website_ports(config, sockets))
-        app = build_app(front, node.health, websites)
+        native = _native_front(service, LocalShards(node), records, clock, authenticator, settings)
+        native.observer = access_log
+        app = build_app(front, native, node.health, websites)
         server = uvicorn.Server(_uvicorn_config(config, app))
         _watch(server, parent_alive_fd)
         await server.serve(sockets)
@@ -98,8 +110,21 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
             access_log.close()
         server_log.close()
         await node.close()
+        records.close()
         keys.close()
         control.close()
+
+
+def _native_front(
+    service: ObjectService,
+    shards: Shards,
+    jobs: JobStore,
+    clock: Clock,
+    authenticator: Authenticator,
+    settings: Settings,
+) -> NativeFront:
+    node = NodeIdentity("weir", "t1", clock.now_ns(), __version__)
+    return NativeFront(NativeServices(service, jobs, shards, clock, node), authenticator, settings)
 
 
 def _website_ports(config: Config, sockets: list[socket.socket]) -> frozenset[int]:

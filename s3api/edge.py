@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from core.errors import Denied, NoSuchBucket, StoreError, Unavailable, VersionIsDeleteMarker
 from core.events import with_origin
 from core.names import BucketName, BucketRef, parse_bucket_name, parse_object_key
-from core.protocols import Clock, ObjectReader, ObjectService
+from core.protocols import Clock, ObjectService
 from core.types import ANONYMOUS, Bucket
 from s3api import cors
 from s3api.call import (
@@ -35,6 +35,7 @@ from s3api.gate import Gate
 from s3api.headers import parse_copy_source
 from s3api.origins import origin_of
 from s3api.request import parse_request
+from s3api.sending import send_reader
 from s3api.server_log import COPY_SOURCE_OPERATIONS, LogEntry, Outcome, ServerLog, row_of
 from s3api.sources import marker_refusal
 
@@ -84,7 +85,7 @@ class S3Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         request = parse_request(scope, self._settings.domains)
-        body = _RequestBody(receive)
+        body = RequestBody(receive)
         try:
             operation, call = await self._prepare(request, body)
             response = await operation.handler(call)
@@ -172,7 +173,7 @@ class S3Front:
                 _UNAVAILABLE_LOG_INTERVAL_S,
             )
 
-    async def _prepare(self, request: Request, body: _RequestBody) -> tuple[Operation, Call]:
+    async def _prepare(self, request: Request, body: RequestBody) -> tuple[Operation, Call]:
         """All that stands between a request and its operation. The body is not touched before the caller is known to
         be allowed, because the first read is what answers `Expect: 100-continue`."""
         authenticated = self._authenticator.authenticate(request, self._clock.now_ns())
@@ -238,7 +239,7 @@ class S3Front:
             raise
 
 
-class _RequestBody:
+class RequestBody:
     """The raw body as an async iterator over ASGI receive, begun by its first read."""
 
     def __init__(self, receive: Receive) -> None:
@@ -271,32 +272,5 @@ async def _send(response: Response, request: Request, scope: Scope, send: Send) 
         await send(start)
         await send({"type": "http.response.body", "body": body})
         return len(body)
-    try:
-        headers.append((b"content-length", b"%d" % body.length))
-        data = body.data
-        await send(start)
-        if data is not None:
-            await send({"type": "http.response.body", "body": data})
-        elif body.has_slices and "http.response.zerocopysend" in scope.get("extensions", ()):
-            await _send_slices(body, send)
-        else:
-            async for chunk in body:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-        return body.length
-    finally:
-        await body.close()
-
-
-async def _send_slices(reader: ObjectReader, send: Send) -> None:
-    while (file_slice := await reader.next_slice()) is not None:
-        await send(
-            {
-                "type": "http.response.zerocopysend",
-                "file": file_slice.fd,
-                "offset": file_slice.offset,
-                "count": file_slice.size_bytes,
-                "more_body": True,
-            }
-        )
-    await send({"type": "http.response.body", "body": b""})
+    headers.append((b"content-length", b"%d" % body.length))
+    return await send_reader(body, start, scope, send)

@@ -288,6 +288,9 @@ ROWS: Mapping[type[StoreError], Row] = {
         "KMS.AlreadyExistsException", 400, lambda e: f"{e.key_id} already exists."
     ),
     errors.MasterKeyMissing: _UNAVAILABLE,
+    errors.BadToken: Row(
+        "InvalidToken", 400, "The provided token is malformed or otherwise invalid."
+    ),
     errors.Denied: Row("AccessDenied", 403, "Access Denied"),
     errors.Corrupt: INTERNAL,
     errors.Unavailable: _UNAVAILABLE,

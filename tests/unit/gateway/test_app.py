@@ -32,7 +32,7 @@ def ask(
         return states or {}
 
     async def run() -> httpx.Response:
-        transport = httpx.ASGITransport(build_app(s3_front, health, WEBSITES))
+        transport = httpx.ASGITransport(build_app(s3_front, s3_front, health, WEBSITES))
         async with httpx.AsyncClient(transport=transport, base_url=base_url) as client:
             return await client.get(path)
 

@@ -1,0 +1,170 @@
+"""Owns the seam to shards: archives (TAR, TGZ, TAR.LZ4, ZIP) whose members are read by their path inside (archpath).
+
+Members are regular files only. A member's bytes are never trusted to be as long as its header says: readers raise
+rather than hand out fewer or more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from core.errors import Conflict, Invalid, NotFound
+from core.names import ObjectKey
+from core.protocols import ObjectReader
+from core.types import NO_CONDITIONS, Bucket, ByteRange, Conditions, ObjectAttributes, ObjectInfo
+
+
+class ShardFormat(StrEnum):
+    """The formats, by the ending that names them."""
+
+    TAR = ".tar"
+    TGZ = ".tgz"
+    TAR_LZ4 = ".tar.lz4"
+    ZIP = ".zip"
+
+
+class MatchMode(StrEnum):
+    """How `Selection.pattern` is compared with a member's path (AIStore: archmode)."""
+
+    REGEXP = "regexp"
+    PREFIX = "prefix"
+    SUFFIX = "suffix"
+    SUBSTRING = "substr"
+    WDS_KEY = "wdskey"
+
+
+class NoSuchMember(NotFound):
+    """The shard has no such member. Fields: key, member."""
+
+
+class NotAShard(Invalid):
+    """The object is no archive of a known format, or its format is not the one that was said. Fields: key, reason."""
+
+
+class BadShard(Invalid):
+    """The archive is truncated, lies about sizes, or exceeds a limit. Fields: key, reason."""
+
+
+class ShardChanged(Conflict):
+    """The shard was replaced while it was worked on. Fields: key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A regular file in a shard. `offset`: of its bytes in the shard, where they lie there as they are (TAR, and what
+    a ZIP only stores); None in a compressed one. `modified_ns` is 0 if the archive does not say."""
+
+    path: str
+    size_bytes: int
+    offset: int | None = None
+    modified_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which members are meant. WDS_KEY: those whose path without extensions is the pattern."""
+
+    pattern: str
+    mode: MatchMode = MatchMode.REGEXP
+
+
+@dataclass(frozen=True, slots=True)
+class NewMember:
+    """What is to become a member: its path, the object it is made of, or the bytes themselves with their length."""
+
+    path: str
+    source_bucket: Bucket | None = None
+    source_key: ObjectKey | None = None
+    data: AsyncIterable[bytes] | None = None
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOutcome:
+    """What indexing a shard came to. `reason` says why a shard was not indexed; empty if it was."""
+
+    members: int = 0
+    size_bytes: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPage:
+    """Members with paths > the query's `after`, in byte order of their paths."""
+
+    members: Sequence[Member]
+    is_truncated: bool
+
+
+class Shards(Protocol):
+    """Reads and writes of shards in buckets that the caller has resolved and may use.
+
+    `mime` names the format ("" finds it by the key's ending, then by the first bytes). All raise what ObjectStore.get
+    raises for the shard itself, and NotAShard, BadShard.
+    """
+
+    async def open_member(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        path: str,
+        *,
+        mime: str = "",
+        byte_range: ByteRange | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> ObjectReader:
+        """The first member of that path (a leading "/" on either side does not count). The reader's `info` has the
+        shard's key and ETag-derived identity but the member's size. Seeks by the shard's index or central directory
+        where there is a valid one, else scans. Raises NoSuchMember, InvalidRange."""
+
+    def select(
+        self, bucket: Bucket, key: ObjectKey, selection: Selection, *, mime: str = ""
+    ) -> AsyncIterator[tuple[Member, AsyncIterator[bytes]]]:
+        """All members that match, in the shard's order, each with its bytes; take a member's bytes before the next."""
+
+    def members(self, bucket: Bucket, key: ObjectKey, *, mime: str = "") -> AsyncIterator[Member]:
+        """All members, in the shard's order."""
+
+    async def list_members(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        *,
+        prefix: str = "",
+        after: str = "",
+        limit: int = 1000,
+    ) -> MemberPage:
+        """Distinct members sorted by path, for listings; from the index where there is a valid one."""
+
+    async def create(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        members: AsyncIterable[NewMember],
+        *,
+        shard_format: ShardFormat,
+        attributes: ObjectAttributes,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> ObjectInfo:
+        """Write a shard of these members, in order, replacing the object. Nothing is written if a source fails."""
+
+    async def append(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        members: AsyncIterable[NewMember],
+        *,
+        mime: str = "",
+        may_create: bool = False,
+    ) -> ObjectInfo:
+        """Add members at the end of an existing shard, atomically. Raises ShardChanged if it was replaced meanwhile;
+        NoSuchKey if it is absent, unless it may be created."""
+
+    async def index(
+        self, bucket: Bucket, key: ObjectKey, *, verifies_present: bool = True
+    ) -> IndexOutcome:
+        """Make the index of a TAR shard and flag the shard's record. With an index that is valid already nothing is
+        done; `verifies_present` False takes its presence for validity. A bad shard is an outcome, not an error."""

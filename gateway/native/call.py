@@ -1,0 +1,129 @@
+"""Owns the values between the native front and its operations: the call as admitted, the services, the response."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.claims import Permission
+from core.errors import InvalidKey
+from core.jobs import JobStore
+from core.names import BucketRef, ObjectKey, parse_object_key
+from core.protocols import Clock, ObjectReader, ObjectService
+from core.shards import Shards
+from core.types import Bucket, Identity
+from gateway.native.request import NativeRequest
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIdentity:
+    """What this node and its cluster are called towards native clients, and where they reach it."""
+
+    cluster_id: str
+    node_id: str
+    started_ns: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class NativeServices:
+    """All that operations work with."""
+
+    store: ObjectService
+    jobs: JobStore
+    shards: Shards
+    clock: Clock
+    node: NodeIdentity
+
+
+Require = Callable[
+    ["NativeCall", str, Permission, Bucket | None, ObjectKey | None], Awaitable[None]
+]
+
+
+@dataclass(slots=True)
+class NativeCall:
+    """A request whose sender is known. Operations ask `require` before they do or tell anything."""
+
+    request: NativeRequest
+    identity: Identity
+    services: NativeServices
+    admit: Require
+
+    @property
+    def store(self) -> ObjectService:
+        return self.services.store
+
+    async def require(
+        self,
+        action: str,
+        permission: Permission,
+        bucket: Bucket | None = None,
+        key: ObjectKey | None = None,
+    ) -> None:
+        """Whether the caller may do this: `action` is the S3 action (or "weir:..." for what S3 has none for) that
+        policies and ACLs decide on, `permission` what a token and the bucket's `access` must have. Raises Denied."""
+        await self.admit(self, action, permission, bucket, key)
+
+    def bucket(self, ref: BucketRef | None = None) -> Bucket:
+        """The bucket of the path, or another. Raises NoSuchBucket."""
+        return self.store.get_bucket(self.request.ref() if ref is None else ref)
+
+    def key(self) -> ObjectKey:
+        """The object's name in the path, checked. Raises InvalidKey, KeyTooLong."""
+        return parse_native_key(self.request.object_name)
+
+
+def parse_native_key(raw: bytes) -> ObjectKey:
+    """An object's name by the rules of the native API, which are stricter than S3's. Raises InvalidKey, KeyTooLong."""
+    key = parse_object_key(raw)
+    if key.endswith("/") or key.startswith("~/") or not {".", ".."}.isdisjoint(key.split("/")):
+        raise InvalidKey(
+            reason="a name may not end in /, begin with ~/ or contain . or .. as a component"
+        )
+    return key
+
+
+Body = bytes | ObjectReader | AsyncIterator[bytes]
+
+
+@dataclass(slots=True)
+class NativeResponse:
+    """What the front sends. Header names are lower-case bytes. It adds content-length for bytes and readers (to a HEAD
+    only the operation's own), and closes readers and iterators. An iterator that raises cuts the connection."""
+
+    status: int = 200
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: Body = b""
+
+
+def json_response(value: Any, status: int = 200) -> NativeResponse:
+    """A structure as JSON."""
+    return NativeResponse(
+        status, [(b"content-type", b"application/json")], json.dumps(value).encode()
+    )
+
+
+def text_response(text: str, status: int = 200) -> NativeResponse:
+    """Plain text with no newline: how job and upload ids are answered."""
+    return NativeResponse(status, [(b"content-type", b"text/plain; charset=utf-8")], text.encode())
+
+
+Handler = Callable[[NativeCall], Awaitable[NativeResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One way to ask for an operation: method, resource, how many names its path has, and the action of its message.
+
+    `action` None: the body is not a message, or the handler reads it itself. "": a message without action (or no
+    body). A path of one name or more on `names` -1 is of any length.
+    """
+
+    method: str
+    resource: str
+    names: int
+    handler: Handler
+    action: str | None = None

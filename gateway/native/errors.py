@@ -1,0 +1,140 @@
+"""Owns how errors look to native clients: AIStore's JSON shape, its status codes, and texts that its SDK recognizes.
+
+The SDK finds out what is missing from the first name of the form PROVIDER://BUCKET in the body: followed by "/" it is
+an object, else the bucket. So messages name buckets and objects that way, and nothing else does before them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+
+from core import errors
+from core.jobs import NoSuchJob
+from core.names import BucketRef
+from core.shards import BadShard, NoSuchMember, NotAShard, ShardChanged
+from gateway.native.call import NativeResponse
+from gateway.native.request import NativeRequest
+from gateway.native.routes import MethodNotAllowed, NoSuchAction, NoSuchRoute
+from s3api.errors import shown
+
+_SCHEMES = {"aws": "s3", "gcp": "gs", "azure": "az", "oci": "oc"}
+
+Say = Callable[[errors.StoreError, str, str], str]
+
+
+def cname(ref: BucketRef) -> str:
+    """A bucket as people and the SDK read it: ais://name."""
+    scheme = _SCHEMES.get(ref.provider, ref.provider)
+    namespace = f"{ref.namespace}/" if ref.namespace else ""
+    return f"{scheme}://{namespace}{ref.name}"
+
+
+def _bucket_absent(_: errors.StoreError, bucket: str, __: str) -> str:
+    return f'bucket "{bucket}" does not exist'
+
+
+def _object_absent(_: errors.StoreError, bucket: str, name: str) -> str:
+    return f"{bucket}/{name} does not exist"
+
+
+def _reason(error: errors.StoreError, bucket: str, name: str) -> str:
+    reason = error.fields.get("reason")
+    return str(reason) if reason else _own_words(error, bucket, name)
+
+
+def _own_words(error: errors.StoreError, bucket: str, _: str) -> str:
+    text = shown(error).message
+    return f"{text} ({bucket})" if bucket else text
+
+
+_ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
+    errors.NoSuchBucket: (404, "ErrBckNotFound", _bucket_absent),
+    errors.NoSuchKey: (404, "ErrNotFound", _object_absent),
+    errors.NoSuchVersion: (404, "ErrNotFound", _object_absent),
+    errors.VersionIsDeleteMarker: (404, "ErrNotFound", _object_absent),
+    NoSuchMember: (404, "ErrNotFound", lambda e, b, n: f"{b}/{n}/{e.member} does not exist"),
+    errors.NoSuchUpload: (
+        404,
+        "ErrNotFound",
+        lambda e, _, __: f"upload {e.upload_id!r} does not exist",
+    ),
+    NoSuchJob: (404, "ErrXactNotFound", lambda e, _, __: f"job {e.job_id!r} does not exist"),
+    errors.NotFound: (404, "ErrNotFound", _own_words),
+    errors.BucketExists: (
+        409,
+        "ErrBckAlreadyExists",
+        lambda _, b, __: f'bucket "{b}" already exists',
+    ),
+    errors.BucketOwnedByYou: (
+        409,
+        "ErrBckAlreadyExists",
+        lambda _, b, __: f'bucket "{b}" already exists',
+    ),
+    errors.Conflict: (409, "ErrBusy", _own_words),
+    ShardChanged: (409, "ErrBusy", lambda _, b, n: f"{b}/{n} was replaced meanwhile"),
+    errors.PreconditionFailed: (412, "", _own_words),
+    errors.InvalidRange: (416, "ErrRangeNotSatisfiable", _own_words),
+    NotAShard: (400, "", _reason),
+    BadShard: (400, "", _reason),
+    errors.Invalid: (400, "", _reason),
+    errors.EntityTooLarge: (413, "", _own_words),
+    errors.BadToken: (401, "", _reason),
+    errors.Denied: (403, "", lambda _, b, __: f"access denied{f' ({b})' if b else ''}"),
+    NoSuchRoute: (404, "", lambda e, _, __: f"no such path: {e.path}"),
+    NoSuchAction: (400, "", lambda e, _, __: f"unknown action {e.action!r}"),
+    MethodNotAllowed: (405, "", lambda e, _, __: f"{e.method} is not allowed here"),
+    errors.OutOfSpace: (507, "ErrCapacityExceeded", _own_words),
+    errors.Overloaded: (429, "ErrTooManyRequests", _own_words),
+    errors.Unavailable: (503, "", _own_words),
+    errors.Corrupt: (500, "", _own_words),
+}
+
+
+def error_response(
+    error: BaseException, request: NativeRequest, ref: BucketRef | None
+) -> NativeResponse:
+    """The response that says `error`. A HEAD has the JSON in a header."""
+    if isinstance(error, errors.NotModified):
+        return NativeResponse(304, [(b"etag", f'"{error.info.etag}"'.encode())])
+    status, code, message = _said(error, request, ref)
+    body = json.dumps(
+        {
+            **({"tcode": code} if code else {}),
+            "message": message,
+            "method": request.method,
+            "url_path": request.s3.raw_path.decode("latin-1"),
+            "remote_addr": request.s3.client_address,
+            "caller": "",
+            "node": "",
+            "status": status,
+        }
+    ).encode()
+    headers = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
+    if isinstance(error, errors.Unavailable):
+        seconds = math.ceil(error.fields.get("retry_after_s") or 1)
+        headers.append((b"retry-after", b"%d" % seconds))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
+    if isinstance(error, errors.InvalidRange):
+        headers.append((b"content-range", b"bytes */%d" % error.size_bytes))
+    if request.method == "HEAD":
+        return NativeResponse(status, [*headers, (b"hdr-error", body)])
+    return NativeResponse(status, headers, body)
+
+
+def _said(
+    error: BaseException, request: NativeRequest, ref: BucketRef | None
+) -> tuple[int, str, str]:
+    if not isinstance(error, errors.StoreError):
+        return 500, "", "internal error"
+    status, code, say = next(
+        (_ROWS[base] for base in type(error).__mro__ if base in _ROWS), (500, "", _own_words)
+    )
+    if type(error).__module__.startswith("s3api"):
+        # What signatures and their like raise says itself which status it has.
+        status, say = shown(error).status, _own_words
+    named = error.fields.get("ref", ref)
+    name = error.fields.get("key") or request.object_name.decode("utf-8", "replace")
+    return status, code, say(error, "" if named is None else cname(named), str(name))

@@ -1,0 +1,181 @@
+"""Owns one native request from ASGI scope to last byte: parse, authenticate, route, run, answer, account."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from core import access
+from core.claims import Permission
+from core.errors import BadToken, Denied, StoreError, Unavailable
+from core.names import ObjectKey
+from core.types import Bucket, Identity
+from gateway.native.call import NativeCall, NativeResponse, NativeServices
+from gateway.native.errors import error_response
+from gateway.native.request import NativeRequest, split_path
+from gateway.native.routes import NativeRouter, all_rows
+from s3api.call import Authenticator, Request, Settings
+from s3api.edge import ClientGone, RequestBody, RequestObserver
+from s3api.facts import RequestFacts
+from s3api.gate import Access
+from s3api.request import parse_request
+from s3api.sending import send_reader
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+logger = logging.getLogger(__name__)
+
+_MAX_MESSAGE_BYTES = 64 * 1024**2
+_STATUS_CLIENT_GONE = 499
+_STATUS_CUT = 599
+
+
+class NativeFront:
+    """The ASGI application under /v1/."""
+
+    def __init__(
+        self,
+        services: NativeServices,
+        authenticator: Authenticator,
+        settings: Settings,
+    ) -> None:
+        self._services = services
+        self._authenticator = authenticator
+        self._settings = settings
+        self.observer: RequestObserver | None = None
+        self._router = NativeRouter(all_rows())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        s3 = parse_request(scope, ())
+        resource, names = split_path(s3.raw_path)
+        body = aiter(RequestBody(receive))
+        request = NativeRequest(s3, resource, names, body, scope["headers"], _MAX_MESSAGE_BYTES)
+        try:
+            response = await self._answer(request)
+        except ClientGone:
+            self._observe(s3, _STATUS_CLIENT_GONE, 0, started)
+            return
+        except Exception as error:
+            response = self._refuse(request, error)
+        try:
+            sent_bytes = await _send(response, request.method, scope, send)
+            status = response.status
+        except (OSError, StoreError) as error:
+            # The head is out already: leaving now makes the server cut the connection.
+            if isinstance(error, StoreError):
+                logger.warning("%s %s cut: %s", s3.method, s3.operation, error)
+            status, sent_bytes = _STATUS_CUT, 0
+        self._observe(s3, status, sent_bytes, started)
+
+    async def _answer(self, request: NativeRequest) -> NativeResponse:
+        now_ns = self._services.clock.now_ns()
+        authenticated = self._authenticator.authenticate(request.s3, now_ns)
+        handler = await self._router.match(request)
+        request.s3.operation = f"native:{handler.__name__}"
+        call = NativeCall(request, authenticated.identity, self._services, self._admit)
+        return await handler(call)
+
+    async def _admit(
+        self,
+        call: NativeCall,
+        action: str,
+        permission: Permission,
+        bucket: Bucket | None,
+        key: ObjectKey | None,
+    ) -> None:
+        identity = call.identity
+        try:
+            await self._decide(call, action, permission, bucket, key)
+        except Denied as error:
+            if identity.is_anonymous and type(error) is Denied:
+                raise BadToken(reason="token required") from None
+            raise
+
+    async def _decide(
+        self,
+        call: NativeCall,
+        action: str,
+        permission: Permission,
+        bucket: Bucket | None,
+        key: ObjectKey | None,
+    ) -> None:
+        identity = call.identity
+        if bucket is None:
+            if not may_in_cluster(identity, action, permission):
+                raise Denied(reason=f"{action} in the cluster")
+            return
+        if bucket.props.native.access & permission != permission:
+            raise Denied(reason=f"the bucket's access does not include {permission.name}")
+        if identity.claims is None and access.is_plain(identity, bucket):
+            return
+        facts = RequestFacts(call.request.s3, self._services.clock.now_ns(), self._settings.region)
+        await Access(self._services.store, identity, bucket, facts).require(action, key)
+
+    def _refuse(self, request: NativeRequest, error: Exception) -> NativeResponse:
+        ref = None
+        if request.resource in ("buckets", "objects", "ml") and request.names:
+            try:
+                ref = request.ref()
+            except StoreError:
+                pass
+        response = error_response(error, request, ref)
+        if response.status >= 500 and response.status != 501:
+            if isinstance(error, Unavailable):
+                logger.error("%s refused: %s", request.s3.operation, error)
+            else:
+                logger.error("%s %s failed", request.method, request.s3.operation, exc_info=error)
+        return response
+
+    def _observe(self, request: Request, status: int, sent_bytes: int, started: float) -> None:
+        if self.observer is not None:
+            self.observer(request, status, sent_bytes, time.perf_counter() - started)
+
+
+def may_in_cluster(identity: Identity, action: str, permission: Permission) -> bool:
+    """What concerns no bucket: root and tokens with the permission may; others may only list and make buckets."""
+    if identity.claims is not None:
+        return identity.claims.permits(permission, None)
+    user = identity.user
+    if user is None:
+        return False
+    return user.is_root or permission in (
+        Permission.LIST_BUCKETS,
+        Permission.CREATE_BUCKET,
+        Permission.SHOW_CLUSTER,
+    )
+
+
+async def _send(response: NativeResponse, method: str, scope: Scope, send: Send) -> int:
+    """Send a response; returns the count of body bytes. Closes a reader or iterator whatever happens."""
+    body, headers = response.body, response.headers
+    start = {"type": "http.response.start", "status": response.status, "headers": headers}
+    if isinstance(body, bytes):
+        if method != "HEAD" and response.status not in (204, 304):
+            headers.append((b"content-length", b"%d" % len(body)))
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+        return len(body)
+    if isinstance(body, AsyncIterator):
+        return await _send_chunks(body, start, send)
+    headers.append((b"content-length", b"%d" % body.length))
+    return await send_reader(body, start, scope, send)
+
+
+async def _send_chunks(body: AsyncIterator[bytes], start: dict[str, Any], send: Send) -> int:
+    count = 0
+    try:
+        await send(start)
+        async for chunk in body:
+            count += len(chunk)
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        close = getattr(body, "aclose", None)
+        if close is not None:
+            await close()
+    return count

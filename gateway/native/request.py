@@ -1,0 +1,154 @@
+"""Owns the parsing of a native request: path, query, headers, and the JSON message that most of them carry.
+
+The object's name is decoded exactly once. A message is never inferred from Content-Type, which native clients set to
+JSON on raw bodies too; the route says whether there is one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from core.errors import EntityTooLarge, InvalidArgument
+from core.names import BucketName, BucketRef
+from s3api.call import Request
+
+_PREFIX = b"/v1/"
+_TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
+PROVIDERS = {"s3": "aws", "gs": "gcp", "az": "azure", "oc": "oci", "": "ais"}
+"""Other names of providers, as they stand in queries and easy URLs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionMessage:
+    """What a control request asks for. `value` is as decoded, with no shape promised."""
+
+    action: str = ""
+    name: str = ""
+    value: Any = None
+
+    def fields(self) -> Mapping[str, Any]:
+        """The value's fields by lower-case names, as clients spell them both ways; empty where it has none."""
+        if not isinstance(self.value, dict):
+            return {}
+        return {str(name).lower(): value for name, value in self.value.items()}
+
+
+@dataclass(slots=True)
+class NativeRequest:
+    """One native request, parsed but not yet trusted.
+
+    `resource` is the first word after /v1/, `names` the rest of the path, decoded, the object's name in one piece for
+    what addresses objects. `s3` is the same request as the S3 front sees it: headers, query, and what signatures are
+    made of.
+    """
+
+    s3: Request
+    resource: str
+    names: Sequence[bytes]
+    body: AsyncIterator[bytes]
+    raw_headers: Sequence[tuple[bytes, bytes]]
+    max_message_bytes: int
+    _message: ActionMessage | None = field(default=None)
+
+    @property
+    def method(self) -> str:
+        return self.s3.method
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        return self.s3.query
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By lower-case names; those that are repeated are joined by commas, see `header_lines`."""
+        return self.s3.headers
+
+    def header_lines(self, name: str) -> Sequence[str]:
+        """Each line of a header that may be repeated."""
+        wanted = name.encode()
+        return [
+            value.strip().decode("utf-8", "replace") for n, value in self.raw_headers if n == wanted
+        ]
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """A boolean of the query, in any of the spellings that clients use."""
+        text = self.query.get(name)
+        return default if text is None or text == "" else text.lower() in _TRUE
+
+    async def read_json(self) -> Any:
+        """The body as JSON; None for an empty one. Raises EntityTooLarge, InvalidArgument."""
+        raw = bytearray()
+        async for chunk in self.body:
+            raw += chunk
+            if len(raw) > self.max_message_bytes:
+                raise EntityTooLarge(size_bytes=len(raw), max_bytes=self.max_message_bytes)
+        if not raw.strip():
+            return None
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError):
+            raise InvalidArgument(name="body", value="", reason="the body is not JSON") from None
+
+    async def message(self) -> ActionMessage:
+        """The action message in the body, read once; an empty one if there is none."""
+        if self._message is None:
+            fields = await self.read_json()
+            if fields is None:
+                fields = {}
+            if not isinstance(fields, dict):
+                raise InvalidArgument(name="body", value="", reason="the body is no action message")
+            by_name = {str(name).lower(): value for name, value in fields.items()}
+            self._message = ActionMessage(
+                str(by_name.get("action") or ""),
+                str(by_name.get("name") or ""),
+                by_name.get("value"),
+            )
+        return self._message
+
+    @property
+    def bucket_name(self) -> str:
+        """As it stands in the path, unchecked; "" where the path has none."""
+        return self.names[0].decode("utf-8", "replace") if self.names else ""
+
+    @property
+    def object_name(self) -> bytes:
+        """As it stands in the path, unchecked; empty where the path has none."""
+        return self.names[1] if len(self.names) > 1 else b""
+
+    def ref(self) -> BucketRef:
+        """The bucket that path and query name. Raises InvalidArgument."""
+        return bucket_ref(
+            self.bucket_name, self.query.get("provider", ""), self.query.get("namespace", "")
+        )
+
+
+def bucket_ref(name: str, provider: str = "", namespace: str = "") -> BucketRef:
+    """A bucket by the parts of its identity as clients write them. Raises InvalidArgument.
+
+    The global namespace is "" here, and "", "@#" or "#" on the wire; any other is kept as "@UUID#NAME".
+    """
+    provider = PROVIDERS.get(provider.lower(), provider.lower())
+    if provider not in ("ais", "aws", "gcp", "azure", "oci", "ht"):
+        raise InvalidArgument(name="provider", value=provider, reason="unknown provider")
+    uuid, _, name_space = namespace.removeprefix("@").partition("#")
+    if namespace and not namespace.startswith("@"):
+        uuid, name_space = "", namespace.removeprefix("#")
+    plain = f"@{uuid}#{name_space}" if uuid or name_space else ""
+    return BucketRef(BucketName(name), provider, plain)
+
+
+def split_path(raw_path: bytes) -> tuple[str, Sequence[bytes]]:
+    """The resource and the decoded names of a path under /v1/."""
+    resource, _, rest = raw_path.removeprefix(_PREFIX).partition(b"/")
+    if resource == b"objects":
+        bucket, _, key = rest.partition(b"/")
+        parts = [bucket, key] if key else [bucket]
+    else:
+        parts = rest.split(b"/")
+    while parts and not parts[-1]:
+        parts.pop()
+    return resource.decode("latin-1"), [unquote_to_bytes(part) for part in parts]

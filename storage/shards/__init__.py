@@ -1,0 +1,1 @@
+"""Archives in the store: their formats, their members, their indexes."""
