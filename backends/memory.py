@@ -164,8 +164,11 @@ class MemoryStore(MemoryObjects):
         conditions: Conditions = NO_CONDITIONS,
         expected_checksum: Checksum | None = None,
         expected_size_bytes: int | None = None,
+        allows_small_parts: bool = False,
     ) -> ObjectInfo:
-        request = CompletionRequest(parts, expected_checksum, expected_size_bytes)
+        request = CompletionRequest(
+            parts, expected_checksum, expected_size_bytes, allows_small_parts
+        )
         contents = self._contents(bucket)
         current = contents.versions.current(key)
         if current is not None and contents.completed.get(upload_id) == current.order:

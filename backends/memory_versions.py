@@ -109,6 +109,8 @@ class Versions:
         if info.attributes.retention is None:
             retention = default_retention(props.object_lock, info.modified_ns)
             info = replace(info, attributes=replace(info.attributes, retention=retention))
+        if current is not None:
+            info = replace(info, generation=current.info.generation + 1)
         return self._put_on_top(props, info, data)
 
     def delete(
@@ -197,4 +199,6 @@ def _changed(old: ObjectAttributes, change: Change, now_ns: int) -> ObjectAttrib
         new = replace(new, tags=changes.tags)
     if changes.acl is not None:
         new = replace(new, acl=changes.acl)
+    if changes.user_metadata is not None:
+        new = replace(new, user_metadata=changes.user_metadata)
     return new

@@ -1,6 +1,7 @@
 """Owns the arithmetic of digests: of bytes in memory, of parts combined, and which kinds S3 allows. Pure.
 
-Algorithms go by the names of ExpectedDigest: "md5", or a ChecksumAlgorithm's value in lower case.
+Algorithms go by the names of ExpectedDigest: "md5", a ChecksumAlgorithm's value in lower case, or one of those that
+only native clients claim ("xxh64", "sha512").
 """
 
 from __future__ import annotations
@@ -8,10 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
+import xxhash
 from awscrt import checksums as crt
 
 from core.errors import InvalidArgument
 from core.types import ChecksumAlgorithm, ChecksumType
+
+XXH64 = "xxh64"
 
 _CRC: dict[str, tuple[Callable[[bytes], int], Callable[[int, int, int], int], int]] = {
     "crc32": (crt.crc32, crt.combine_crc32, 4),
@@ -24,6 +28,8 @@ def digest_sync(algorithm: str, data: bytes) -> bytes:
     """The raw digest of bytes in memory; CRCs big-endian."""
     crc = _CRC.get(algorithm)
     if crc is None:
+        if algorithm == XXH64:
+            return xxhash.xxh64_digest(data)
         return hashlib.new(algorithm, data, usedforsecurity=False).digest()
     compute, _, width = crc
     return compute(data).to_bytes(width, "big")

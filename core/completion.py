@@ -33,6 +33,7 @@ class CompletionRequest:
     parts: Sequence[CompletedPart]
     expected_checksum: Checksum | None = None
     expected_size_bytes: int | None = None
+    allows_small_parts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def complete(
     _check_order(upload, request.parts)
     chosen = [_choose(upload, stored, part) for part in request.parts]
     for part in chosen[:-1]:
-        if part.size_bytes < min_part_bytes:
+        if part.size_bytes < min_part_bytes and not request.allows_small_parts:
             raise PartTooSmall(
                 part_number=part.part_number,
                 size_bytes=part.size_bytes,

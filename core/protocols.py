@@ -312,9 +312,11 @@ class ObjectStore(Protocol):
         conditions: Conditions = NO_CONDITIONS,
         expected_checksum: Checksum | None = None,
         expected_size_bytes: int | None = None,
+        allows_small_parts: bool = False,
     ) -> ObjectInfo:
         """Publish the object made of `parts`, with no data copied. The same completion sent again after success
-        returns the same result while that object is still the key's current one.
+        returns the same result while that object is still the key's current one. All parts but the last have S3's
+        minimal size, unless `allows_small_parts`.
 
         Raises NoSuchUpload, InvalidPart, InvalidPartOrder, PartTooSmall, DigestMismatch (full-object checksum),
         PreconditionFailed."""

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+import xxhash
 from awscrt import checksums as crt
 
-from core.checksums import digest_sync
+from core.checksums import XXH64, digest_sync
 from core.errors import DigestMismatch
 from core.protocols import BodyStream
 from core.types import Checksum, ChecksumAlgorithm, ExpectedDigest
@@ -48,6 +49,8 @@ def new_digest(algorithm: str) -> Digest:
     crc = _CRCS.get(algorithm)
     if crc is not None:
         return _Crc(*crc)
+    if algorithm == XXH64:
+        return xxhash.xxh64()
     return hashlib.new(algorithm, usedforsecurity=False)
 
 

@@ -255,9 +255,12 @@ class Multipart:
         conditions: Conditions = NO_CONDITIONS,
         expected_checksum: Checksum | None = None,
         expected_size_bytes: int | None = None,
+        allows_small_parts: bool = False,
     ) -> ObjectInfo:
         name = UploadName(bucket, key, upload_id)
-        request = CompletionRequest(parts, expected_checksum, expected_size_bytes)
+        request = CompletionRequest(
+            parts, expected_checksum, expected_size_bytes, allows_small_parts
+        )
         min_part_bytes = self._mountpaths.options.min_part_bytes
         mountpath = self._mountpaths.owner(bucket, key)
 

@@ -131,6 +131,7 @@ _FIELDS = 11
 _FIRST_STAMP = "first"
 _IS_MARKER = "marker"
 _ENCRYPTION = "encryption"
+_GENERATION = "generation"
 _NO_EXTRAS: dict[str, Any] = {}
 
 
@@ -163,6 +164,8 @@ def encode_record(stored: StoredObject) -> bytes:
         extras[_IS_MARKER] = True
     if info.encryption is not None:
         extras[_ENCRYPTION] = encode_encryption(info.encryption)
+    if info.generation > 1:
+        extras[_GENERATION] = info.generation
     return _pack((*fields, extras) if extras else fields)
 
 
@@ -211,6 +214,7 @@ def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
             *about,
             extras.get(_IS_MARKER, False),
             None if encryption is None else decode_encryption(encryption),
+            extras.get(_GENERATION, 1),
         )
         return StoredObject(info, *where, extras.get(_FIRST_STAMP, 0))
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
@@ -227,7 +231,7 @@ def decode_listed(key: bytes, raw: bytes) -> ObjectInfo:
         if fields[0] != VERSION:
             raise Corrupt(what=f"record of version {fields[0]}", where=key)
         attributes, checksum = fields[5], fields[6]
-        return ObjectInfo(
+        info = ObjectInfo(
             ObjectKey(key.decode()),
             fields[2],
             fields[3],
@@ -236,6 +240,9 @@ def decode_listed(key: bytes, raw: bytes) -> ObjectInfo:
             None if checksum is None else decode_checksum(checksum),
             fields[7],
         )
+        if len(fields) > _FIELDS and (generation := fields[_FIELDS].get(_GENERATION)):
+            return replace(info, generation=generation)
+        return info
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
         raise Corrupt(what="record", where=key) from error
 

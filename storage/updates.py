@@ -1,4 +1,5 @@
-"""Owns changes of what may change of a version after it was made: its tags, ACL, retention and legal hold."""
+"""Owns changes of what may change of a version after it was made: its tags, ACL, retention, legal hold and user
+metadata."""
 
 from __future__ import annotations
 
@@ -97,6 +98,9 @@ def _changed(old: ObjectAttributes, update: Update) -> ObjectAttributes:
     return replace(
         old,
         tags=old.tags if changes.tags is None else changes.tags,
+        user_metadata=(
+            old.user_metadata if changes.user_metadata is None else changes.user_metadata
+        ),
         acl=old.acl if changes.acl is None else changes.acl,
         retention=retention,
         legal_hold=old.legal_hold if changes.legal_hold is None else changes.legal_hold,

@@ -106,7 +106,7 @@ def publish_object(
     if _is_plain(bucket, has_versions, current):
         return replace_object(tx, bucket, publication, current)
     previous = _make_way(tx, bucket, key, current, publication.info.modified_ns)
-    return _put_published(tx, bucket, publication, previous)
+    return _put_published(tx, bucket, publication, previous, _next_generation(current))
 
 
 def replace_object(
@@ -117,17 +117,26 @@ def replace_object(
     Segments that the old object and the new one share are kept. Raises ObjectLocked."""
     if current is not None:
         _check_replaceable(current, publication.info.modified_ns)
-    stored = _put_published(tx, bucket, publication, 0 if current is None else current.stamp)
+    previous = 0 if current is None else current.stamp
+    stored = _put_published(tx, bucket, publication, previous, _next_generation(current))
     if current is not None:
         old = refs_now(tx.connection, current)
         tx.add_garbage(old.without(refs_of(stored.segments, stored.sidecar_id)))
     return stored
 
 
+def _next_generation(current: StoredObject | None) -> int:
+    return 1 if current is None else current.info.generation + 1
+
+
 def _put_published(
-    tx: Transaction, bucket: Bucket, publication: Publication, previous_stamp: int
+    tx: Transaction,
+    bucket: Bucket,
+    publication: Publication,
+    previous_stamp: int,
+    generation: int,
 ) -> StoredObject:
-    stored = _with_description(tx, bucket, publication, previous_stamp)
+    stored = _with_description(tx, bucket, publication, previous_stamp, generation)
     put_current(tx.connection, bucket.bucket_id, stored)
     if bucket.origin is not None:
         note_change(tx, bucket, Change.CREATED, stored.info)
@@ -187,10 +196,18 @@ def _check_replaceable(stored: StoredObject, now_ns: int) -> None:
 
 
 def _with_description(
-    tx: Transaction, bucket: Bucket, publication: Publication, previous_stamp: int
+    tx: Transaction,
+    bucket: Bucket,
+    publication: Publication,
+    previous_stamp: int,
+    generation: int,
 ) -> StoredObject:
-    """The record, described durably outside the index: by its inline row, its blob's trailer, or a sidecar row."""
+    """The record, described durably outside the index: by its inline row, its blob's trailer, or a sidecar row.
+
+    A trailer was written before anybody could know the generation, which is then in the index alone."""
     info = publication.info
+    if generation > 1:
+        info = replace(info, generation=generation)
     if publication.data is None and publication.stamp > previous_stamp:
         return StoredObject(info, publication.stamp, publication.segments)
     # A trailer written before the latest version's would lose to it in a rebuild, so it takes a sidecar to overrule.

@@ -11,6 +11,7 @@ from tests.contract.encryption_store import EncryptionContract
 from tests.contract.judged_store import JudgedDeleteContract
 from tests.contract.local_world import LocalWorld
 from tests.contract.multipart_store import MultipartContract
+from tests.contract.native_store import NativeContract
 from tests.contract.object_store import ObjectStoreContract
 from tests.contract.update_store import LockContract, UpdateContract
 from tests.contract.version_listing import VersionListContract
@@ -83,4 +84,8 @@ class TestJudgedDeletes(JudgedDeleteContract):
 
 
 class TestEncryption(EncryptionContract):
+    pass
+
+
+class TestNative(NativeContract):
     pass
