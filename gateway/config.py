@@ -45,6 +45,19 @@ class RootConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthConfig:
+    """Who is let in."""
+
+    required: bool = _setting(
+        True, "whether requests need credentials; without, every one is the root user's"
+    )
+    open_anywhere: bool = _setting(
+        False,
+        "allow `required = false` on an address that other machines reach, who can then read and delete everything",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class StorageConfig:
     """How objects are kept."""
 
@@ -290,6 +303,7 @@ class Config:
         30.0, "on SIGTERM, time for requests in flight to end", minimum=0, maximum=3600
     )
     root: RootConfig = RootConfig()
+    auth: AuthConfig = AuthConfig()
     storage: StorageConfig = StorageConfig()
     encryption: EncryptionConfig = EncryptionConfig()
     limits: LimitsConfig = LimitsConfig()

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 import uvicorn
 
+from cluster.control import EmbeddedControlStore
 from cluster.jobs import JobRecords
 from core.jobs import JobStore
 from core.protocols import Clock, ObjectService
@@ -37,6 +38,8 @@ from gateway.storage_classes import storage_classes
 from gateway.version import __version__
 from jobs.log_spool import SpoolWriter
 from s3api.auth.authenticator import Authenticator
+from s3api.auth.open import OpenAuthenticator
+from s3api.call import Authenticator as AnyAuthenticator
 from s3api.call import Settings
 from s3api.edge import S3Front
 from s3api.router import OperationRouter
@@ -78,7 +81,7 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
     try:
         settings = _s3_settings(config)
         service = SingleNodeService(control, node, clock)
-        authenticator = Authenticator(control, settings)
+        authenticator = _authenticator(config, control, settings)
         front = S3Front(
             service,
             authenticator,
@@ -115,12 +118,20 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
         control.close()
 
 
+def _authenticator(
+    config: Config, control: EmbeddedControlStore, settings: Settings
+) -> AnyAuthenticator:
+    if config.auth.required:
+        return Authenticator(control, settings)
+    return OpenAuthenticator(next(user for user in control.users() if user.is_root))
+
+
 def _native_front(
     service: ObjectService,
     shards: Shards,
     jobs: JobStore,
     clock: Clock,
-    authenticator: Authenticator,
+    authenticator: AnyAuthenticator,
     settings: Settings,
 ) -> NativeFront:
     node = NodeIdentity("weir", "t1", clock.now_ns(), __version__)

@@ -64,6 +64,16 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="host name under which BUCKET.NAME addresses a bucket",
     )
+    group.add_argument(
+        "--no-auth",
+        action="store_true",
+        help="a playground: every request is the root user's, signed or not; on a loopback address only",
+    )
+    group.add_argument(
+        "--no-auth-anywhere",
+        action="store_true",
+        help="as --no-auth, on any address: whoever reaches it can read and delete everything",
+    )
     group.add_argument("--region", metavar="NAME", help="region of this store (default us-east-1)")
     group.add_argument("--tls-cert", metavar="FILE", help="certificate chain (PEM); serves HTTPS")
     group.add_argument("--tls-key", metavar="FILE", help="private key (PEM)")
@@ -78,6 +88,10 @@ def load(arguments: argparse.Namespace) -> LoadedConfig:
         for name, path in _SETTING_FLAGS.items()
         if getattr(arguments, name, None) is not None
     }
+    if getattr(arguments, "no_auth", False) or getattr(arguments, "no_auth_anywhere", False):
+        flags["auth.required"] = False
+        if arguments.no_auth_anywhere:
+            flags["auth.open_anywhere"] = True
     flags.update(_assignments(arguments.set))
     return load_config(file=arguments.config, flags=flags)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import logging
 import os
 import resource
@@ -34,6 +35,7 @@ def serve(arguments: argparse.Namespace) -> int:
     configure_logging(config.log)
     _allow_many_files()
     _check_tls(config)
+    _check_openness(config)
     # A first start listens before it makes a key pair, so that no pair is made that is never shown. Later starts wait
     # for a predecessor to let go of the store, and so of the port, first.
     early = _bind(config) if _is_first_start(config) else None
@@ -99,6 +101,23 @@ def _check_tls(config: Config) -> None:
         ) from None
 
 
+def _check_openness(config: Config) -> None:
+    host = config.listen_address[0]
+    if config.auth.required or config.auth.open_anywhere or _is_loopback(host):
+        return
+    raise UsageError(
+        f"without access control, listening on {host} would open the store to everyone who reaches it;"
+        " listen on 127.0.0.1, or force it with --no-auth-anywhere"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _allow_many_files() -> None:
     """Connections and blobs each take a descriptor; the usual soft limit of 1,024 is for programs that use select."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -115,6 +134,11 @@ def _announce(config: Config, store: PreparedStore, endpoint: str, website_endpo
     print(f"weir serving on {endpoint}, store in {directories}", flush=True)
     if website_endpoint:
         print(f"websites on {website_endpoint}", flush=True)
+    if not config.auth.required:
+        logger.warning(
+            "ACCESS CONTROL IS OFF: whoever reaches %s can read, change and delete everything",
+            endpoint,
+        )
     if store.new_root is not None:
         local = endpoint.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
         print(_first_start(store.new_root, config, local), flush=True)

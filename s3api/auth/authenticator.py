@@ -67,10 +67,10 @@ class Authenticator:
         if is_query_v4:
             verified = sigv4.verify_query(request, self._control, self._settings, now_ns)
             if len(request.query) > _LEAST_PARAMETERS_V4:
-                _add_query_headers(request)
+                add_query_headers(request)
             return _signed(request, verified)
         credential = sigv2.verify_query(request, self._control, self._settings, now_ns)
-        _add_query_headers(request)
+        add_query_headers(request)
         return _unsigned(request, _identity(credential))
 
     def authenticate_form(self, form: PostForm, bucket: str, now_ns: int) -> Identity:
@@ -108,7 +108,8 @@ def _identity(credential: Credential) -> Identity:
     return Identity(credential.user, credential.access_key)
 
 
-def _add_query_headers(request: Request) -> None:
+def add_query_headers(request: Request) -> None:
+    """Have the headers that a presigned URL carries as parameters join `request.headers`."""
     found = {
         name: value
         for name, value in query_headers(request.query).items()

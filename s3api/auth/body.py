@@ -36,6 +36,14 @@ UNSIGNED: Final = None
 """For `open_body`: the request has no signature of version 4."""
 
 
+class Unchecked:
+    """A signature, if there is one, that is not looked at: its key is not known here, and need not be."""
+
+
+UNCHECKED: Final = Unchecked()
+"""For `open_body`: the body is read as its sender framed it, and signatures of chunks stand for nothing."""
+
+
 def stored_content_encoding(value: str) -> str:
     """A Content-Encoding without `aws-chunked`, which speaks of the transfer and is not kept. May become empty."""
     if "aws-chunked" not in value.lower():
@@ -45,13 +53,13 @@ def stored_content_encoding(value: str) -> str:
 
 
 def open_body(
-    request: Request, signed: Verified | None, chunks: AsyncIterable[bytes]
+    request: Request, signed: Verified | Unchecked | None, chunks: AsyncIterable[bytes]
 ) -> BodyStream:
     """The verified stream over the raw chunks of a request, which was `signed` with version 4 or not.
 
     Raises InvalidDigest, InvalidRequest, InvalidAuthArgument, MissingContentLength for headers that cannot be honoured.
     """
-    if signed is not None:
+    if isinstance(signed, Verified):
         name = signed.payload
     elif name := request.headers.get("x-amz-content-sha256", ""):
         # Nobody signed it, but it is a claim that must hold.
@@ -78,7 +86,7 @@ def open_body(
 def _open_framed(
     request: Request,
     name: str,
-    signed: Verified | None,
+    signed: Verified | Unchecked | None,
     claims: Claims,
     chunks: AsyncIterable[bytes],
 ) -> BodyStream:
@@ -91,7 +99,7 @@ def _open_framed(
             raise InvalidRequest(
                 reason="Signed chunks need a request signed with AWS4-HMAC-SHA256."
             )
-        verifier = ChunkVerifier(signed)
+        verifier = ChunkVerifier(signed) if isinstance(signed, Verified) else None
     elif name != UNSIGNED_TRAILER:
         raise InvalidRequest(reason=f"x-amz-content-sha256 {name} is not supported.")
     decoder = ChunkDecoder(
