@@ -28,6 +28,10 @@ test *args:
 compat *args:
     {{python}} -m pytest tests/s3compat {{args}}
 
+# The unmodified aistore SDK against a real process
+native *args:
+    {{python}} -m pytest tests/native {{args}}
+
 # Kill the real process tree and check what it promised (short run)
 crash *args:
     {{python}} -m pytest tests/crash {{args}}

@@ -1,1 +1,1 @@
-"""Tests of weir: unit and contract tests in process, s3compat and crash tests against real processes."""
+"""Tests of weir: unit and contract tests in process, s3compat, native and crash tests against real processes."""

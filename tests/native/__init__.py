@@ -1,0 +1,1 @@
+"""The unmodified aistore SDK, and requests that it would not send, against the real process."""
