@@ -200,5 +200,7 @@ def _changed(old: ObjectAttributes, change: Change, now_ns: int) -> ObjectAttrib
     if changes.acl is not None:
         new = replace(new, acl=changes.acl)
     if changes.user_metadata is not None:
-        new = replace(new, user_metadata=changes.user_metadata)
+        check_removable(old, now_ns, bypass_governance=change.bypass_governance)
+        kept = old.user_metadata if changes.keeps_other_metadata else {}
+        new = replace(new, user_metadata={**kept, **changes.user_metadata})
     return new

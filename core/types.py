@@ -263,7 +263,8 @@ class ObjectAttributes:
 class ObjectChanges:
     """What of a version may change after it was written; None leaves it as it is.
 
-    `removes_retention` takes the retention away (`retention` None alone does not).
+    `removes_retention` takes the retention away (`retention` None alone does not). `keeps_other_metadata`: the names
+    that `user_metadata` does not have stay as they are, else they go. What is locked keeps its metadata.
     """
 
     tags: Mapping[str, str] | None = None
@@ -272,6 +273,7 @@ class ObjectChanges:
     removes_retention: bool = False
     legal_hold: bool | None = None
     user_metadata: Mapping[str, str] | None = None
+    keeps_other_metadata: bool = False
     has_shard_index: bool | None = None
 
 

@@ -3,12 +3,13 @@ metadata."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from core.conditions import check_write
 from core.errors import Corrupt
 from core.events import Change
-from core.locks import check_retention_change
+from core.locks import check_removable, check_retention_change
 from core.names import ObjectKey
 from core.types import (
     NO_CONDITIONS,
@@ -98,10 +99,19 @@ def _changed(old: ObjectAttributes, update: Update) -> ObjectAttributes:
     return replace(
         old,
         tags=old.tags if changes.tags is None else changes.tags,
-        user_metadata=(
-            old.user_metadata if changes.user_metadata is None else changes.user_metadata
-        ),
+        user_metadata=_changed_metadata(old, update),
         acl=old.acl if changes.acl is None else changes.acl,
         retention=retention,
         legal_hold=old.legal_hold if changes.legal_hold is None else changes.legal_hold,
     )
+
+
+def _changed_metadata(old: ObjectAttributes, update: Update) -> Mapping[str, str]:
+    """Raises ObjectLocked."""
+    changes = update.changes
+    if changes.user_metadata is None:
+        return old.user_metadata
+    check_removable(old, update.now_ns, bypass_governance=update.bypasses_governance)
+    if changes.keeps_other_metadata:
+        return {**old.user_metadata, **changes.user_metadata}
+    return changes.user_metadata

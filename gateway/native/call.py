@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from core.claims import Permission
 from core.errors import InvalidKey
 from core.jobs import JobStore
 from core.names import BucketRef, ObjectKey, parse_object_key
-from core.protocols import Clock, ObjectReader, ObjectService
+from core.protocols import BodyStream, Clock, ObjectReader, ObjectService
 from core.shards import Shards
 from core.types import Bucket, Identity
 from gateway.native.request import NativeRequest
@@ -45,12 +45,14 @@ Require = Callable[
 
 @dataclass(slots=True)
 class NativeCall:
-    """A request whose sender is known. Operations ask `require` before they do or tell anything."""
+    """A request whose sender is known. Operations ask `require` before they do or tell anything. `open_body` makes of
+    the request's raw body the stream that a write takes, held to what the sender signed and claims."""
 
     request: NativeRequest
     identity: Identity
     services: NativeServices
     admit: Require
+    open_body: Callable[[AsyncIterable[bytes]], BodyStream]
 
     @property
     def store(self) -> ObjectService:

@@ -15,6 +15,7 @@ from core.jobs import NoSuchJob
 from core.names import BucketRef
 from core.shards import BadShard, NoSuchMember, NotAShard, ShardChanged
 from gateway.native.call import NativeResponse
+from gateway.native.faults import NoSuchTransform, NotServed, SourceChanged
 from gateway.native.request import NativeRequest
 from gateway.native.routes import MethodNotAllowed, NoSuchAction, NoSuchRoute
 from s3api.errors import shown
@@ -60,6 +61,8 @@ _ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
         "ErrNotFound",
         lambda e, _, __: f"upload {e.upload_id!r} does not exist",
     ),
+    NoSuchTransform: (404, "ErrNotFound", lambda e, _, __: f"etl job {e.name!r} does not exist"),
+    NotServed: (501, "ErrNotImpl", _reason),
     NoSuchJob: (404, "ErrXactNotFound", lambda e, _, __: f"job {e.job_id!r} does not exist"),
     errors.NotFound: (404, "ErrNotFound", _own_words),
     errors.BucketExists: (
@@ -74,6 +77,7 @@ _ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
     ),
     errors.Conflict: (409, "ErrBusy", _own_words),
     ShardChanged: (409, "ErrBusy", lambda _, b, n: f"{b}/{n} was replaced meanwhile"),
+    SourceChanged: (409, "ErrBusy", lambda _, b, n: f"{b}/{n} was written to while it was renamed"),
     errors.PreconditionFailed: (412, "", _own_words),
     errors.InvalidRange: (416, "ErrRangeNotSatisfiable", _own_words),
     NotAShard: (400, "", _reason),

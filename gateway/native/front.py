@@ -77,7 +77,13 @@ class NativeFront:
         authenticated = self._authenticator.authenticate(request.s3, now_ns)
         handler = await self._router.match(request)
         request.s3.operation = f"native:{handler.__name__}"
-        call = NativeCall(request, authenticated.identity, self._services, self._admit)
+        call = NativeCall(
+            request,
+            authenticated.identity,
+            self._services,
+            self._admit,
+            authenticated.open_body,
+        )
         return await handler(call)
 
     async def _admit(

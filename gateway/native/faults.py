@@ -1,0 +1,17 @@
+"""Owns the errors that only native requests for objects meet."""
+
+from __future__ import annotations
+
+from core.errors import Conflict, NotFound, StoreError
+
+
+class NoSuchTransform(NotFound):
+    """The request names a transformation (ETL) that does not exist here. Fields: name."""
+
+
+class NotServed(StoreError):
+    """What is asked for is a part of the native API that this server does not have. Fields: reason."""
+
+
+class SourceChanged(Conflict):
+    """An object was written to while it was renamed; both names have one now. Fields: key."""
