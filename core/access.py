@@ -13,10 +13,12 @@ from enum import Enum
 from typing import Protocol
 
 from core import acl
+from core.claims import Permission
 from core.errors import Denied
 from core.policy.document import Effect, parsed
 from core.policy.evaluation import Ask, evaluate
 from core.policy.keys import EXISTING_TAG
+from core.policy.permissions import permission_of
 from core.policy.principals import Caller
 from core.policy.public import is_public
 from core.types import (
@@ -29,6 +31,10 @@ from core.types import (
 from core.uploads import Upload
 
 _ARN = "arn:aws:s3:::"
+_EVERYBODYS = frozenset(
+    {Permission.LIST_BUCKETS, Permission.CREATE_BUCKET, Permission.SHOW_CLUSTER}
+)
+"""What concerns no bucket, and yet users other than root may do."""
 _POLICY_ACTIONS = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
 
 
@@ -84,29 +90,59 @@ def is_plain(identity: Identity, bucket: Bucket) -> bool:
 
     What others wrote there stays theirs, so an object's own owner must still be looked at.
     """
-    user = identity.user
+    user, claims = identity.user, identity.claims
     return (
         user is not None
+        and (claims is None or claims.is_admin)
         and not bucket.props.policy
         and not user.policies
         and (user.user_id == bucket.owner.user_id or user.is_root)
     )
 
 
-def authorize(identity: Identity, action: str, resource: Resource, facts: Facts) -> Decision:
-    """The decision, in the order that AWS evaluates in: an explicit denial, who pays, what the user's own policies
-    leave, and then whether bucket policy, ownership or ACL allow it."""
+def authorize(
+    identity: Identity,
+    action: str,
+    resource: Resource,
+    facts: Facts,
+    permission: Permission | None = None,
+) -> Decision:
+    """The decision, in the order that AWS evaluates in: what a token leaves, an explicit denial, who pays, what the
+    user's own policies leave, and then whether bucket policy, ownership or ACL allow it.
+
+    `permission` is what a token must have, where that is not what the action says."""
+    claims = identity.claims
+    if claims is not None:
+        wanted = permission_of(action) if permission is None else permission
+        if not claims.permits(wanted, resource.bucket.ref):
+            return Decision.DENIED
     try:
         return _decide(identity, action, resource, _AllFacts(identity, resource, facts))
     except _ObjectNeededError:
         return Decision.UNDECIDED
 
 
-def authorize_account(identity: Identity, action: str, name: str, facts: Facts) -> bool:
-    """Whether the caller may do what concerns no bucket that exists: list buckets, or create the one called `name`."""
-    user = identity.user
+def authorize_account(
+    identity: Identity,
+    action: str,
+    name: str,
+    facts: Facts,
+    permission: Permission | None = None,
+) -> bool:
+    """Whether the caller may do what concerns no bucket that exists: list buckets, create the one called `name`, or,
+    with a `permission` of its own, something of the whole cluster, which is root's but for a few."""
+    user, claims = identity.user, identity.claims
     if user is None:
         return False
+    if claims is not None:
+        wanted = permission_of(action) if permission is None else permission
+        if not claims.permits(wanted, None):
+            return False
+    if permission is not None and not user.is_root and permission not in _EVERYBODYS:
+        return False
+    if not action.startswith("s3:"):
+        # Policies can name actions of S3 alone.
+        return True
     caller = Caller(user.user_id, user.name)
     values = _AccountFacts(caller, user, facts).values
     return not user.policies or _by_user(user, Ask(caller, action, _ARN + name, values)) is (
@@ -207,7 +243,7 @@ def has_public_policy(bucket: Bucket) -> bool:
 
 
 def rules_bucket(identity: Identity, bucket: Bucket) -> bool:
-    """Whether the bucket is the caller's, or the caller is root."""
+    """Whether the bucket is the caller's, or the caller is root. What a token permits has been asked before."""
     user = identity.user
     return user is not None and (user.is_root or user.user_id == bucket.owner.user_id)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from core import access, acl
 from core.access import Decision, Resource
+from core.claims import Permission
 from core.errors import Denied, NoSuchKey, NoSuchUpload, NoSuchVersion, VersionIsDeleteMarker
 from core.names import ObjectKey, UploadId
 from core.policy.actions import of_version
@@ -22,6 +23,11 @@ _ACL_HEADERS = frozenset({"x-amz-acl", *(f"x-amz-grant-{name}" for name in _GRAN
 _PUT = "s3:PutObject"
 _BESIDE = {"GetObjectAttributes": "s3:GetObject"}
 """Operation → the action that it needs beside its own (AWS: GetObjectAttributes, Permissions)."""
+_PERMISSIONS = {
+    "HeadObject": Permission.HEAD_OBJECT,
+    "HeadBucket": Permission.HEAD_BUCKET,
+}
+"""Operation → what a token must permit, where S3 shares an action with another operation and tokens do not."""
 
 
 class Access:
@@ -36,7 +42,7 @@ class Access:
         self._identity = identity
         self._bucket = bucket
         self._facts = facts
-        self._decided: list[tuple[str, ObjectKey, ObjectInfo]] = []
+        self._decided: list[tuple[str, ObjectKey, ObjectInfo, Permission | None]] = []
 
     @property
     def is_charged(self) -> bool:
@@ -46,13 +52,18 @@ class Access:
         )
 
     async def require(
-        self, action: str, key: ObjectKey | None, version_id: str | None = None
+        self,
+        action: str,
+        key: ObjectKey | None,
+        version_id: str | None = None,
+        permission: Permission | None = None,
     ) -> ObjectInfo | None:
-        """The object, if it had to be looked up. Raises Denied; what a look-up raises, only where the caller may list:
-        who may not is not told what is absent."""
+        """The object, if it had to be looked up. `permission` as in core.access.
+
+        Raises Denied; what a look-up raises, only where the caller may list: who may not is not told what is absent."""
         if version_id is not None:
             action = of_version(action)
-        decision = self._ask(action, Resource(self._bucket, key))
+        decision = self._ask(action, Resource(self._bucket, key), permission)
         info: ObjectInfo | None = None
         if decision is Decision.UNDECIDED:
             assert key is not None
@@ -61,14 +72,16 @@ class Access:
             except (NoSuchKey, NoSuchVersion, VersionIsDeleteMarker) as error:
                 self._decide_on_absent(action, key, error)
                 return None
-            decision = self._ask(action, Resource(self._bucket, key, info))
-            self._decided.append((action, key, info))
+            decision = self._ask(action, Resource(self._bucket, key, info), permission)
+            self._decided.append((action, key, info, permission))
         if decision is not Decision.ALLOWED:
             raise access.denied(action, self._bucket)
         return info
 
-    def _ask(self, action: str, resource: Resource) -> Decision:
-        return access.authorize(self._identity, action, resource, self._facts)
+    def _ask(
+        self, action: str, resource: Resource, permission: Permission | None = None
+    ) -> Decision:
+        return access.authorize(self._identity, action, resource, self._facts, permission)
 
     def _decide_on_absent(self, action: str, key: ObjectKey, error: Exception) -> None:
         """What reads an absent object fails: as such where the caller may list it, else as Denied. Other actions may
@@ -90,10 +103,11 @@ class Access:
     def check(self, info: ObjectInfo) -> None:
         """Decide again if the version that is about to be read is not like the one that was decided on in all that
         decides: owner, ACL and tags. Raises Denied."""
-        for action, key, decided in self._decided:
+        for action, key, decided, permission in self._decided:
             if info.attributes == decided.attributes:
                 continue
-            if self._ask(action, Resource(self._bucket, key, info)) is not Decision.ALLOWED:
+            resource = Resource(self._bucket, key, info)
+            if self._ask(action, resource, permission) is not Decision.ALLOWED:
                 raise access.denied(action, self._bucket)
 
     def check_acl_headers(self, key: ObjectKey | None, fields: Mapping[str, str]) -> None:
@@ -139,7 +153,7 @@ class Gate:
         fields = await self._said_at_creation(call, operation)
         asked = call.access = self._access(call, fields)
         key, version_id = call.key, call.request.query.get("versionId")
-        await asked.require(action, key, version_id)
+        await asked.require(action, key, version_id, _PERMISSIONS.get(operation.name))
         if operation.name in _BESIDE:
             await asked.require(_BESIDE[operation.name], key, version_id)
         if action == _PUT:

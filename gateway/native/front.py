@@ -7,11 +7,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from core import access
+from core import access, acl
 from core.claims import Permission
 from core.errors import BadToken, Denied, StoreError, Unavailable
 from core.names import ObjectKey
-from core.types import Bucket, Identity
+from core.types import Bucket
 from gateway.native.call import NativeCall, NativeResponse, NativeServices
 from gateway.native.errors import error_response
 from gateway.native.request import NativeRequest, split_path
@@ -112,15 +112,23 @@ class NativeFront:
     ) -> None:
         identity = call.identity
         if bucket is None:
-            if not may_in_cluster(identity, action, permission):
+            name, facts = call.request.bucket_name, self._facts(call)
+            if not access.authorize_account(identity, action, name, facts, permission):
                 raise Denied(reason=f"{action} in the cluster")
             return
         if bucket.props.native.access & permission != permission:
             raise Denied(reason=f"the bucket's access does not include {permission.name}")
-        if identity.claims is None and access.is_plain(identity, bucket):
+        user = identity.user
+        if access.is_plain(identity, bucket) and (
+            # An object in one's own bucket may be somebody else's.
+            key is None or action not in acl.OBJECT_PERMISSIONS or (user and user.is_root)
+        ):
             return
-        facts = RequestFacts(call.request.s3, self._services.clock.now_ns(), self._settings.region)
-        await Access(self._services.store, identity, bucket, facts).require(action, key)
+        asked = Access(self._services.store, identity, bucket, self._facts(call))
+        await asked.require(action, key, permission=permission)
+
+    def _facts(self, call: NativeCall) -> RequestFacts:
+        return RequestFacts(call.request.s3, self._services.clock.now_ns(), self._settings.region)
 
     def _refuse(self, request: NativeRequest, error: Exception) -> NativeResponse:
         ref = None
@@ -140,20 +148,6 @@ class NativeFront:
     def _observe(self, request: Request, status: int, sent_bytes: int, started: float) -> None:
         if self.observer is not None:
             self.observer(request, status, sent_bytes, time.perf_counter() - started)
-
-
-def may_in_cluster(identity: Identity, action: str, permission: Permission) -> bool:
-    """What concerns no bucket: root and tokens with the permission may; others may only list and make buckets."""
-    if identity.claims is not None:
-        return identity.claims.permits(permission, None)
-    user = identity.user
-    if user is None:
-        return False
-    return user.is_root or permission in (
-        Permission.LIST_BUCKETS,
-        Permission.CREATE_BUCKET,
-        Permission.SHOW_CLUSTER,
-    )
 
 
 async def _send(response: NativeResponse, method: str, scope: Scope, send: Send) -> int:
