@@ -16,6 +16,32 @@ from core.names import ObjectKey
 from core.protocols import ObjectReader
 from core.types import NO_CONDITIONS, Bucket, ByteRange, Conditions, ObjectAttributes, ObjectInfo
 
+MAX_MEMBER_PATH_BYTES = 4096
+
+
+def member_path(name: str) -> str | None:
+    """The path that a name in an archive, or in a request for a member, stands for; None if it stands for none.
+
+    Leading "/" and "./" do not count. Names that end in "/", begin with "~/", have "." or ".." as a component or
+    contain NUL are never those of members.
+    """
+    if "./" in name or name[:1] in ("/", "~"):
+        while name.startswith(("/", "./")):
+            name = name.removeprefix(".").lstrip("/")
+        if name.startswith("~/"):
+            return None
+    if not name or name[-1] == "/" or "\0" in name:
+        return None
+    if "." in name and not _DOTS.isdisjoint(name.split("/")):
+        return None
+    # A character has four bytes at most.
+    if len(name) > MAX_MEMBER_PATH_BYTES // 4 and len(name.encode()) > MAX_MEMBER_PATH_BYTES:
+        return None
+    return name
+
+
+_DOTS = frozenset({".", ".."})
+
 
 class ShardFormat(StrEnum):
     """The formats, by the ending that names them."""
@@ -116,9 +142,10 @@ class Shards(Protocol):
         byte_range: ByteRange | None = None,
         conditions: Conditions = NO_CONDITIONS,
     ) -> ObjectReader:
-        """The first member of that path (a leading "/" on either side does not count). The reader's `info` has the
-        shard's key and ETag-derived identity but the member's size. Seeks by the shard's index or central directory
-        where there is a valid one, else scans. Raises NoSuchMember, InvalidRange."""
+        """The first member of that path (see `member_path`). The reader's `info` is the shard's with the member's size,
+        and an ETag of the member's own that stays while the shard is the same; `conditions` are of this info. Seeks by
+        the shard's index or central directory where there is a valid one, else scans. Raises NoSuchMember,
+        InvalidRange, PreconditionFailed, NotModified, and InvalidArgument for a path that no member can have."""
 
     def select(
         self, bucket: Bucket, key: ObjectKey, selection: Selection, *, mime: str = ""

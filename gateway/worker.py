@@ -72,6 +72,7 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
     keys = open_key_service(config, control)
     node = await open_node(config, clock, keys)
     records = JobRecords(control.database)
+    shards = LocalShards(node)
     access_log = AccessLog(sys.stderr.buffer) if config.log.access else None
     server_log = SpoolWriter(
         server_log_directory(control),
@@ -102,7 +103,7 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
         )
         site_front.server_log = server_log
         websites = Websites(site_front, domains, _website_ports(config, sockets))
-        native = _native_front(service, LocalShards(node), records, clock, authenticator, settings)
+        native = _native_front(service, shards, records, clock, authenticator, settings)
         native.observer = access_log
         app = build_app(front, native, node.health, websites)
         server = uvicorn.Server(_uvicorn_config(config, app))
@@ -112,6 +113,7 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
         if access_log is not None:
             access_log.close()
         server_log.close()
+        shards.close()
         await node.close()
         records.close()
         keys.close()

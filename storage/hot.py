@@ -13,7 +13,7 @@ from storage.layout import Layout
 from storage.signal import CommitSignal
 
 if TYPE_CHECKING:
-    from storage.reader import Found
+    from storage.lookup import Found
 
 # What an entry takes beside its bytes: the record, decoded.
 _ENTRY_BYTES = 2048

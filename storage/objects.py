@@ -31,6 +31,7 @@ from core.types import (
 from storage import crashpoints
 from storage.commit import Transaction
 from storage.intake import Intake
+from storage.lookup import Found, lookup, lookup_version
 from storage.manifests import Manifests, NotKept
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
@@ -38,11 +39,8 @@ from storage.publish import Publisher, is_durable
 from storage.reader import (
     BlobGone,
     FileReader,
-    Found,
     MemoryReader,
     log_corrupt,
-    lookup,
-    lookup_version,
 )
 from storage.records import StoredObject
 from storage.sealed import SealedReader, Seals, open_inline

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import functools
 import logging
 import os
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import xxhash
@@ -19,91 +18,12 @@ from core.names import ObjectKey
 from core.protocols import FileSlice
 from core.types import ObjectInfo
 from storage.blobs import open_cached
-from storage.index import find_object, find_version, find_with_data, load_whole
 from storage.mountpath import Mountpath
 from storage.records import FileSegment, InlineSegment, Segment, StoredObject
-from storage.versions import refuse_marker
 
 _log = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 256 * 1024
-_MAX_ATTEMPTS = 10
-
-LoadWhole = Callable[[sqlite3.Connection, StoredObject], StoredObject | None]
-"""index.load_whole, or one that remembers (storage.manifests)."""
-
-
-@light
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An object as looked up; `data` holds its bytes, verified, if they lie inline as a whole."""
-
-    stored: StoredObject
-    data: bytes | None
-
-
-def lookup(
-    connection: sqlite3.Connection,
-    bucket_id: int,
-    key: ObjectKey,
-    *,
-    with_data: bool = True,
-    load: LoadWhole = load_whole,
-) -> Found | None:
-    """Find a current object and what of it lies in small.db. Raises Corrupt."""
-    if with_data:
-        found = find_with_data(connection, bucket_id, key)
-        if found is None:
-            return None
-        stored, data = found
-        if data is not None:
-            _verify_inline(data, stored.segments[0], key)
-            return Found(stored, data)
-    find = functools.partial(find_object, connection, bucket_id, key)
-    return _lookup_in_steps(connection, find, key, with_data=with_data, load=load)
-
-
-def lookup_version(
-    connection: sqlite3.Connection,
-    bucket_id: int,
-    key: ObjectKey,
-    version_id: str,
-    *,
-    with_data: bool = True,
-    load: LoadWhole = load_whole,
-) -> Found | None:
-    """`lookup` of a version, current or not. Raises Corrupt, VersionIsDeleteMarker."""
-    find = functools.partial(find_version, connection, bucket_id, key, version_id)
-    return _lookup_in_steps(connection, find, key, with_data=with_data, load=load)
-
-
-def _lookup_in_steps(
-    connection: sqlite3.Connection,
-    find: Callable[[], StoredObject | None],
-    key: ObjectKey,
-    *,
-    with_data: bool,
-    load: LoadWhole,
-) -> Found | None:
-    for _ in range(_MAX_ATTEMPTS):
-        stored = find()
-        if stored is None:
-            return None
-        refuse_marker(stored.info)
-        whole = load(connection, stored)
-        if whole is not None:
-            inline = [part for part in whole.segments if isinstance(part, InlineSegment)]
-            if not with_data or len(inline) < len(whole.segments):
-                return Found(whole, None)
-            # Nothing of an object without blobs can be held open, so its bytes are taken now.
-            blocks = [load_inline(connection, part, key) for part in inline]
-            if None not in blocks:
-                return Found(whole, b"".join(block for block in blocks if block is not None))
-        # Overwritten between the two reads: small rows are removed soon after their object.
-        again = find()
-        if again is not None and again.stamp == stored.stamp:
-            raise log_corrupt("small row missing", key)
-    raise log_corrupt("object that never stays", key)
 
 
 def load_inline(
@@ -114,11 +34,11 @@ def load_inline(
     if row is None:
         return None
     data: bytes = row[0]
-    _verify_inline(data, segment, key)
+    verify_inline(data, segment, key)
     return data
 
 
-def _verify_inline(data: bytes, segment: Segment, key: ObjectKey) -> None:
+def verify_inline(data: bytes, segment: Segment, key: ObjectKey) -> None:
     if xxhash.xxh3_64_intdigest(data) != segment.checksum:
         raise log_corrupt(f"small row {_id_of(segment)}", key)
 
@@ -230,6 +150,28 @@ class FileReader:
         """The object's first blob, open."""
         return self._held_fd
 
+    @property
+    def first_blob(self) -> FileSegment | None:
+        """The segment that `held_fd` has."""
+        return self._first_blob
+
+    @property
+    def mountpath(self) -> Mountpath:
+        return self._mountpath
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """Where the offered bytes lie; for a reader of the whole, all of the object's segments that are not empty."""
+        return [piece.segment for piece in self._pieces]
+
+    def narrow(self, first: int, length: int) -> None:
+        """Offer a part of what is offered, by its place in the object. Only for a reader of the whole that has not
+        begun."""
+        self._pieces = _pieces_of(self.segments, first, length)
+        self.first = first
+        self.length = length
+        self._verifies = False
+
     def verify(self) -> None:
         """Check the bytes on their way. Only for a reader of the whole that has not begun."""
         self._verifies = True
@@ -302,6 +244,10 @@ class FileReader:
                 yield block
 
     async def close(self) -> None:
+        self.close_sync()
+
+    def close_sync(self) -> None:
+        """`close`, which never blocks."""
         self._is_closed = True
         self._give_back()
 

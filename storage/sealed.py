@@ -7,7 +7,7 @@ segments are of its sealed runs.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from core.cipher import (
@@ -80,7 +80,7 @@ class Seals:
 
 @light
 @dataclass(frozen=True, slots=True)
-class _Span:
+class Span:
     """A run of bytes of an object within one of its sealed runs. `offset` and `size_bytes` are of the plaintext."""
 
     segment: Segment
@@ -89,7 +89,7 @@ class _Span:
     size_bytes: int
 
 
-def _spans(stored: StoredObject, first: int, length: int) -> Iterator[_Span]:
+def _spans(stored: StoredObject, first: int, length: int) -> Iterator[Span]:
     """Where the bytes [first, first + length) of an encrypted object lie. Raises Corrupt."""
     parts = stored.info.parts
     if parts and len(parts) != len(stored.segments):
@@ -106,7 +106,7 @@ def _spans(stored: StoredObject, first: int, length: int) -> Iterator[_Span]:
         count = min(size_bytes, end - start) - offset
         if count > 0:
             number = parts[index].part_number if parts else 0
-            yield _Span(segment, number, offset, count)
+            yield Span(segment, number, offset, count)
         start += size_bytes
 
 
@@ -127,7 +127,7 @@ def open_inline(
         raise log_corrupt("length of sealed bytes", info.key)
     spans = list(_spans(stored, first, length))
     if not spans and info.size_bytes == 0 and not info.parts:
-        spans = [_Span(stored.segments[0], 0, 0, 0)]
+        spans = [Span(stored.segments[0], 0, 0, 0)]
     pieces = []
     for span in spans:
         place = places[id(span.segment)]
@@ -160,6 +160,14 @@ class SealedReader(FileReader):
     @property
     def has_slices(self) -> bool:
         return False
+
+    @property
+    def data_key(self) -> bytes:
+        return self._data_key
+
+    def spans(self) -> Sequence[Span]:
+        """The object's sealed runs, but for empty ones. Raises Corrupt."""
+        return list(_spans(self._stored, 0, self.info.size_bytes))
 
     def verify(self) -> None:
         """Every chunk is verified as it is."""

@@ -29,12 +29,13 @@ from storage.index import (
     require_open,
 )
 from storage.layout import Layout, host_name
+from storage.lookup import Found
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
 from storage.objects import Objects
 from storage.outbox import note_change
 from storage.publish import BlobCommit, Publisher, is_durable
-from storage.reader import BlobGone, FileReader, Found, MemoryReader, log_corrupt
+from storage.reader import BlobGone, FileReader, MemoryReader, log_corrupt
 from storage.records import (
     OBJECT,
     Description,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 from collections.abc import AsyncIterable, AsyncIterator
 
+from core.errors import InvalidArgument
 from core.names import ObjectKey
 from core.protocols import ObjectReader, ObjectStore
 from core.shards import (
@@ -11,18 +14,35 @@ from core.shards import (
     Member,
     MemberPage,
     NewMember,
+    NoSuchMember,
     NotAShard,
     Selection,
     ShardFormat,
+    member_path,
 )
 from core.types import NO_CONDITIONS, Bucket, ByteRange, Conditions, ObjectAttributes, ObjectInfo
+from storage.shards.formats import SNIFFED_BYTES, format_of_bytes, format_of_key, format_of_mime
+from storage.shards.limits import ShardLimits
+from storage.shards.pages import page_of
+from storage.shards.reading import open_in_place
+from storage.shards.source import Source, open_source
+from storage.shards.tar import TarWalk
+from storage.shards.turns import Entries, batches, first
+
+_THREADS = 4
 
 
 class LocalShards:
-    """Implements core.shards.Shards."""
+    """Implements core.shards.Shards. Work on archives has threads of its own, so that scans delay no plain read."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, limits: ShardLimits | None = None) -> None:
         self._store = store
+        self._limits = limits or ShardLimits()
+        self._threads = concurrent.futures.ThreadPoolExecutor(_THREADS, "shards")
+
+    def close(self) -> None:
+        """Wait for the threads, none of which has more than a turn to do."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
     async def open_member(
         self,
@@ -34,7 +54,17 @@ class LocalShards:
         byte_range: ByteRange | None = None,
         conditions: Conditions = NO_CONDITIONS,
     ) -> ObjectReader:
-        raise NotAShard(key=key, reason=f"unknown format {mime}")
+        wanted = member_path(path)
+        if wanted is None:
+            raise InvalidArgument(
+                name="archpath", value=path[:100], reason="this can be no member's path"
+            )
+        async with self._source(bucket, key) as source:
+            entries = await self._entries(source, mime)
+            member = await first(source, entries, lambda each: each.path == wanted)
+            if member is None:
+                raise NoSuchMember(key=key, member=wanted)
+            return open_in_place(source, member, byte_range, conditions)
 
     async def select(
         self, bucket: Bucket, key: ObjectKey, selection: Selection, *, mime: str = ""
@@ -45,8 +75,11 @@ class LocalShards:
     async def members(
         self, bucket: Bucket, key: ObjectKey, *, mime: str = ""
     ) -> AsyncIterator[Member]:
-        raise NotAShard(key=key, reason=f"unknown format {mime}")
-        yield  # type: ignore[unreachable]
+        async with self._source(bucket, key) as source:
+            entries = await self._entries(source, mime)
+            async for batch in batches(source, entries):
+                for member in batch:
+                    yield member
 
     async def list_members(
         self,
@@ -57,7 +90,31 @@ class LocalShards:
         after: str = "",
         limit: int = 1000,
     ) -> MemberPage:
-        raise NotAShard(key=key, reason="unknown format")
+        async with self._source(bucket, key) as source:
+            entries = await self._entries(source, "")
+            wanted = batches(
+                source, entries, lambda each: each.path > after and each.path.startswith(prefix)
+            )
+            return await page_of(wanted, limit)
+
+    @contextlib.asynccontextmanager
+    async def _source(self, bucket: Bucket, key: ObjectKey) -> AsyncIterator[Source]:
+        source = await open_source(self._store, bucket, key, self._threads)
+        try:
+            yield source
+        finally:
+            source.close()
+
+    async def _entries(self, source: Source, mime: str) -> Entries:
+        """A walk over the shard, not begun. Raises NotAShard."""
+        key = source.info.key
+        found = format_of_mime(mime, key) or format_of_key(key)
+        if found is None:
+            start = await source.run(lambda: source.read_at(0, SNIFFED_BYTES))
+            found = format_of_bytes(start, key)
+        if found is not ShardFormat.TAR:
+            raise NotAShard(key=key, reason=f"archives of format {found} are not read yet")
+        return iter(TarWalk(source, self._limits))
 
     async def create(
         self,
