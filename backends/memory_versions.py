@@ -147,7 +147,11 @@ class Versions:
         old = self.read(key, change.version_id)
         check_write(old.info, key, change.conditions)
         attributes = _changed(old.info.attributes, change, now_ns)
-        new = replace(old, info=replace(old.info, attributes=attributes))
+        has_index = change.changes.has_shard_index
+        if has_index is None:
+            has_index = old.info.has_shard_index
+        info = replace(old.info, attributes=attributes, has_shard_index=has_index)
+        new = replace(old, info=info)
         versions = self._by_key[key]
         versions[versions.index(old)] = new
         return new.info

@@ -132,6 +132,7 @@ _FIRST_STAMP = "first"
 _IS_MARKER = "marker"
 _ENCRYPTION = "encryption"
 _GENERATION = "generation"
+_SHARD_INDEX = "shardidx"
 _NO_EXTRAS: dict[str, Any] = {}
 
 
@@ -166,6 +167,8 @@ def encode_record(stored: StoredObject) -> bytes:
         extras[_ENCRYPTION] = encode_encryption(info.encryption)
     if info.generation > 1:
         extras[_GENERATION] = info.generation
+    if info.has_shard_index:
+        extras[_SHARD_INDEX] = True
     return _pack((*fields, extras) if extras else fields)
 
 
@@ -215,6 +218,7 @@ def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
             extras.get(_IS_MARKER, False),
             None if encryption is None else decode_encryption(encryption),
             extras.get(_GENERATION, 1),
+            extras.get(_SHARD_INDEX, False),
         )
         return StoredObject(info, *where, extras.get(_FIRST_STAMP, 0))
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
@@ -240,8 +244,11 @@ def decode_listed(key: bytes, raw: bytes) -> ObjectInfo:
             None if checksum is None else decode_checksum(checksum),
             fields[7],
         )
-        if len(fields) > _FIELDS and (generation := fields[_FIELDS].get(_GENERATION)):
-            return replace(info, generation=generation)
+        if len(fields) > _FIELDS:
+            extras = fields[_FIELDS]
+            generation, has_index = extras.get(_GENERATION, 1), extras.get(_SHARD_INDEX, False)
+            if generation > 1 or has_index:
+                return replace(info, generation=generation, has_shard_index=has_index)
         return info
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
         raise Corrupt(what="record", where=key) from error

@@ -65,13 +65,16 @@ def update_object(tx: Transaction, bucket: Bucket, update: Update) -> ObjectInfo
     refuse_marker(found.info)
     check_write(found.info, update.key, update.conditions)
     attributes = _changed(found.info.attributes, update)
+    has_index = update.changes.has_shard_index
+    if has_index is None:
+        has_index = found.info.has_shard_index
     whole = load_whole(connection, found)
     if whole is None:
         raise Corrupt(what="manifest missing", where=update.key)
     stamp = tx.next_stamp(after=found.stamp)
     changed = replace(
         whole,
-        info=replace(whole.info, attributes=attributes),
+        info=replace(whole.info, attributes=attributes, has_shard_index=has_index),
         stamp=stamp,
         sidecar_id=stamp,
         first_stamp=whole.order,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from core.checksums import XXH64, digest_sync
@@ -169,3 +171,42 @@ class NativeContract:
             bucket, key("u"), upload.upload_id, 1, Body(data, claims=[claim])
         )
         assert await read(world.store, bucket, "k") == data
+
+    # --- the flag of shards that have an index ---
+
+    @pytest.mark.parametrize("size_bytes", SIZES)
+    async def test_shard_index_flag_is_set_and_cleared(
+        self, world: World, size_bytes: int
+    ) -> None:
+        bucket = await world.new_bucket()
+        info = await put_version(world.store, bucket, "a.tar", pattern(size_bytes))
+        assert not info.has_shard_index
+        for is_set in (True, False, True):
+            same = Conditions(if_match=(info.etag,), if_size=info.size_bytes)
+            changes = ObjectChanges(has_shard_index=is_set)
+            changed = await world.store.update_object(
+                bucket, key("a.tar"), changes, conditions=same
+            )
+            assert changed == dataclasses.replace(info, has_shard_index=is_set)
+            assert await world.store.head(bucket, key("a.tar")) == changed
+        tagged = ObjectChanges(tags={"a": "b"})
+        assert (await world.store.update_object(bucket, key("a.tar"), tagged)).has_shard_index
+        await world.restart()
+        page = await world.store.list_objects(bucket, ListQuery())
+        assert [entry.has_shard_index for entry in page.entries] == [True]
+        assert await read(world.store, bucket, "a.tar") == pattern(size_bytes)
+
+    async def test_shard_index_flag_is_of_one_write(self, world: World) -> None:
+        bucket = await world.new_bucket()
+        info = await put_version(world.store, bucket, "a.tar", b"one")
+        changes = ObjectChanges(has_shard_index=True)
+        await world.store.update_object(bucket, key("a.tar"), changes)
+        copied = await world.store.copy(bucket, key("a.tar"), bucket, key("b.tar"))
+        assert not copied.has_shard_index
+        again = await put_version(world.store, bucket, "a.tar", b"two")
+        assert not again.has_shard_index
+        with pytest.raises(PreconditionFailed):
+            await world.store.update_object(
+                bucket, key("a.tar"), changes, conditions=Conditions(if_match=(info.etag,))
+            )
+        assert not (await world.store.head(bucket, key("a.tar"))).has_shard_index
