@@ -30,6 +30,7 @@ NAMES = (
     "complete:committed",
     "abort:unnamed",
     "abort:committed",
+    "shard-index:written",
     "commit:run",
     "commit:committed",
     "reclaim:unlinked",

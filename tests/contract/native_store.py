@@ -175,9 +175,7 @@ class NativeContract:
     # --- the flag of shards that have an index ---
 
     @pytest.mark.parametrize("size_bytes", SIZES)
-    async def test_shard_index_flag_is_set_and_cleared(
-        self, world: World, size_bytes: int
-    ) -> None:
+    async def test_shard_index_flag_is_set_and_cleared(self, world: World, size_bytes: int) -> None:
         bucket = await world.new_bucket()
         info = await put_version(world.store, bucket, "a.tar", pattern(size_bytes))
         assert not info.has_shard_index
