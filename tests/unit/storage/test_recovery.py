@@ -370,7 +370,7 @@ def test_every_point_in_the_source_has_its_name() -> None:
     import re
 
     found = set()
-    for path in (REPOSITORY / "storage").glob("*.py"):
+    for path in (REPOSITORY / "storage").rglob("*.py"):
         for name in re.findall(r'reach\(\s*f?"([^"]+)"', path.read_text()):
             found.add(name)
     publishers = ("put", "copy", "part", "transition")
