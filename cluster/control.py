@@ -65,6 +65,11 @@ class EmbeddedControlStore:
             self.close()
             raise
 
+    @property
+    def store_id(self) -> str:
+        """What the store is called, from its beginning to its end."""
+        return self.database.meta("store_id") or ""
+
     def close(self) -> None:
         """Let go of the database; no method may be called afterwards."""
         self.database.close()

@@ -10,7 +10,7 @@
     │                         PartTooSmall, EntityTooLarge, DigestMismatch, IncompleteBody, InvalidArgument,
     │                         CustomerKeyRequired, CustomerKeyNotApplicable, CustomerKeyMismatch, InvalidTag,
     │                         TooManyTags, MalformedPolicy
-    ├── Denied                ObjectLocked, BadToken
+    ├── Denied                ObjectLocked, BadToken (ExpiredToken, RevokedToken)
     ├── Corrupt               (bytes on disk that do not match their checksum)
     └── Unavailable           MountpathUnavailable, OutOfSpace, Overloaded, MasterKeyMissing
 
@@ -233,6 +233,14 @@ class ObjectLocked(Denied):
 
 class BadToken(Denied):
     """A bearer token that is none, or is not good (any more). Fields: reason (a sentence for the client)."""
+
+
+class ExpiredToken(BadToken):
+    """It was good once. Fields: reason."""
+
+
+class RevokedToken(BadToken):
+    """It would be good, had its issuer not taken it back. Fields: reason."""
 
 
 class Corrupt(StoreError):

@@ -378,8 +378,17 @@ class ObjectService(ObjectStore, Protocol):
 class TokenVerifier(Protocol):
     """Knows whose bearer tokens are good."""
 
+    def known(self, token: str) -> Identity | None:
+        """Whom a token speaks for that was found good lately and still is; None if `identity` must tell. Never
+        blocks."""
+
     async def identity(self, token: str) -> Identity:
-        """Whom a token speaks for. Raises core.errors.BadToken."""
+        """Whom a token speaks for. Raises core.errors.BadToken (ExpiredToken, RevokedToken); Unavailable while nobody
+        can tell."""
+
+    async def revoke(self, tokens: Sequence[str]) -> int:
+        """Refuse tokens from now on, durably and in every process; what is no token is passed over. Returns how many
+        there were."""
 
 
 class Placement(Protocol):

@@ -35,11 +35,23 @@ class Websites:
     ports: frozenset[int] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class WellKnown:
+    """What answers under /.well-known/, but for hosts with these endings, which name buckets."""
+
+    app: AsgiApp
+    bucket_hosts: tuple[bytes, ...] = ()
+
+
 def build_app(
-    s3_front: AsgiApp, native_front: AsgiApp, health: HealthCheck, websites: Websites
+    s3_front: AsgiApp,
+    native_front: AsgiApp,
+    health: HealthCheck,
+    websites: Websites,
+    well_known: WellKnown | None = None,
 ) -> AsgiApp:
     """The one ASGI callable of a worker. Only where there are websites do requests pay for telling them apart."""
-    app = _build_api(s3_front, native_front, health)
+    app = _build_api(s3_front, native_front, health, well_known)
     if not websites.domains and not websites.ports:
         return app
     front, ports = websites.front, websites.ports
@@ -61,7 +73,12 @@ def _host(scope: Scope) -> bytes:
     return b""
 
 
-def _build_api(s3_front: AsgiApp, native_front: AsgiApp, health: HealthCheck) -> AsgiApp:
+def _build_api(
+    s3_front: AsgiApp,
+    native_front: AsgiApp,
+    health: HealthCheck,
+    well_known: WellKnown | None,
+) -> AsgiApp:
     operations = Starlette(routes=[Route("/-/health", _health_endpoint(health), methods=["GET"])])
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:
@@ -74,6 +91,13 @@ def _build_api(s3_front: AsgiApp, native_front: AsgiApp, health: HealthCheck) ->
                 await operations(scope, receive, send)
             except ConnectionError:
                 logger.debug("client gone")
+        elif (
+            path.startswith(b"/.well-known/")
+            and well_known is not None
+            and not _host(scope).endswith(well_known.bucket_hosts)
+        ):
+            # No bucket has this name, and where the host names one, it is a key like others.
+            await well_known.app(scope, receive, send)
         else:
             await s3_front(scope, receive, send)
 

@@ -9,27 +9,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from gateway.config_auth import AuthConfig
+from gateway.config_rule import Rule
+from gateway.config_rule import setting as _setting
 
 DEFAULT_PORT = 9000
 DEFAULT_DATA = "weir-data"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What a setting means and which values it takes. Kept in the metadata of its dataclass field."""
-
-    help: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-    is_secret: bool = False
-    default_text: str = ""
-
-
-def _setting(default: Any, help: str, **rule: Any) -> Any:
-    is_secret = rule.get("is_secret", False)
-    return field(default=default, repr=not is_secret, metadata={"rule": Rule(help, **rule)})
 
 
 def _usable_cores() -> int:
@@ -42,19 +28,6 @@ class RootConfig:
 
     access_key: str = _setting("", "access key of root; set together with the secret")
     secret_key: str = _setting("", "secret key of root", is_secret=True)
-
-
-@dataclass(frozen=True, slots=True)
-class AuthConfig:
-    """Who is let in."""
-
-    required: bool = _setting(
-        True, "whether requests need credentials; without, every one is the root user's"
-    )
-    open_anywhere: bool = _setting(
-        False,
-        "allow `required = false` on an address that other machines reach, who can then read and delete everything",
-    )
 
 
 @dataclass(frozen=True, slots=True)

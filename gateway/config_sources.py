@@ -21,7 +21,8 @@ from typing import Any
 
 from cluster.keys import ACCESS_KEY_FORM, is_access_key
 from core.errors import InvalidArgument
-from gateway.config import DEFAULT_DATA, Config, EncryptionConfig, Rule, parse_address
+from gateway.config import DEFAULT_DATA, Config, EncryptionConfig, parse_address
+from gateway.config_rule import Rule
 from gateway.storage_classes import storage_classes
 
 ENV_PREFIX = "WEIR_"

@@ -19,12 +19,10 @@ import uvicorn
 
 from cluster.control import EmbeddedControlStore
 from cluster.jobs import JobRecords
-from core.jobs import JobStore
-from core.protocols import Clock, ObjectService
-from core.shards import Shards
+from core.protocols import Clock
 from gateway.access_log import AccessLog
 from gateway.allocator import tune_malloc
-from gateway.app import Websites, build_app
+from gateway.app import Websites, WellKnown, build_app
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.keys import open_key_service
@@ -35,6 +33,9 @@ from gateway.protocol import Limits, limited
 from gateway.service import SingleNodeService
 from gateway.startup import open_control, server_log_directory
 from gateway.storage_classes import storage_classes
+from gateway.tokens.published import Published
+from gateway.tokens.setup import open_tokens
+from gateway.tokens.verifier import Tokens
 from gateway.version import __version__
 from jobs.log_spool import SpoolWriter
 from s3api.auth.authenticator import Authenticator
@@ -72,6 +73,7 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
     keys = open_key_service(config, control)
     node = await open_node(config, clock, keys)
     records = JobRecords(control.database)
+    tokens = open_tokens(config, control, clock)
     shards = LocalShards(node)
     access_log = AccessLog(sys.stderr.buffer) if config.log.access else None
     server_log = SpoolWriter(
@@ -82,7 +84,7 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
     try:
         settings = _s3_settings(config)
         service = SingleNodeService(control, node, clock)
-        authenticator = _authenticator(config, control, settings)
+        authenticator = _authenticator(config, control, settings, tokens)
         front = S3Front(
             service,
             authenticator,
@@ -103,9 +105,11 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
         )
         site_front.server_log = server_log
         websites = Websites(site_front, domains, _website_ports(config, sockets))
-        native = _native_front(service, shards, records, clock, authenticator, settings)
+        identity = NodeIdentity(control.store_id, "t1", clock.now_ns(), __version__)
+        services = NativeServices(service, records, shards, clock, identity, tokens)
+        native = NativeFront(services, authenticator, settings)
         native.observer = access_log
-        app = build_app(front, native, node.health, websites)
+        app = build_app(front, native, node.health, websites, _well_known(config, tokens, clock))
         server = uvicorn.Server(_uvicorn_config(config, app))
         _watch(server, parent_alive_fd)
         await server.serve(sockets)
@@ -116,28 +120,23 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
         shards.close()
         await node.close()
         records.close()
+        await tokens.close()
         keys.close()
         control.close()
 
 
 def _authenticator(
-    config: Config, control: EmbeddedControlStore, settings: Settings
+    config: Config, control: EmbeddedControlStore, settings: Settings, tokens: Tokens
 ) -> AnyAuthenticator:
     if config.auth.required:
-        return Authenticator(control, settings)
+        return Authenticator(control, settings, tokens)
     return OpenAuthenticator(next(user for user in control.users() if user.is_root))
 
 
-def _native_front(
-    service: ObjectService,
-    shards: Shards,
-    jobs: JobStore,
-    clock: Clock,
-    authenticator: AnyAuthenticator,
-    settings: Settings,
-) -> NativeFront:
-    node = NodeIdentity("weir", "t1", clock.now_ns(), __version__)
-    return NativeFront(NativeServices(service, jobs, shards, clock, node), authenticator, settings)
+def _well_known(config: Config, tokens: Tokens, clock: Clock) -> WellKnown:
+    auth = config.auth
+    published = Published(tokens.records, clock, auth.max_token_age_s, auth.issuer_url)
+    return WellKnown(published, tuple(f".{domain.lower()}".encode() for domain in config.domains))
 
 
 def _website_ports(config: Config, sockets: list[socket.socket]) -> frozenset[int]:

@@ -14,7 +14,7 @@ from core.access import NO_FACTS, Decision, Resource, authorize, denied
 from core.conditions import check_copy_source
 from core.light import light
 from core.names import ObjectKey
-from core.protocols import BodyStream, Clock, ObjectReader, ObjectService
+from core.protocols import BodyStream, Clock, ObjectReader, ObjectService, TokenVerifier
 from core.types import Bucket, Conditions, Identity, ObjectInfo
 
 if TYPE_CHECKING:
@@ -186,6 +186,25 @@ class Response:
     code: str = ""
 
 
+class TokenAwaited(Exception):
+    """Raised by an authenticator for a bearer token that must be verified first, which it cannot wait for."""
+
+    def __init__(
+        self,
+        token: str,
+        tokens: TokenVerifier,
+        open_body: Callable[[AsyncIterable[bytes]], BodyStream],
+    ) -> None:
+        super().__init__()
+        self._token = token
+        self._tokens = tokens
+        self._open_body = open_body
+
+    async def authenticated(self) -> Authenticated:
+        """What the authenticator would have returned. Raises BadToken, Unavailable."""
+        return Authenticated(await self._tokens.identity(self._token), self._open_body)
+
+
 Handler = Callable[[Call], Awaitable[Response]]
 
 
@@ -230,7 +249,7 @@ class Authenticator(Protocol):
     """Turns a request's credentials into an identity, and its body into a verified stream."""
 
     def authenticate(self, request: Request, now_ns: int) -> Authenticated:
-        """Raises the S3 signature errors. Never reads the body."""
+        """Raises the S3 signature errors, BadToken, and TokenAwaited, with which to go on. Never reads the body."""
 
     def authenticate_form(self, form: PostForm, bucket: str, now_ns: int) -> Identity:
         """Who signed a POST form for `bucket`; ANONYMOUS for an unsigned one. Raises the S3 signature and policy

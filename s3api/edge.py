@@ -28,6 +28,7 @@ from s3api.call import (
     Response,
     Router,
     Settings,
+    TokenAwaited,
 )
 from s3api.document import read_document
 from s3api.errors import HOST_ID, error_response
@@ -176,7 +177,10 @@ class S3Front:
     async def _prepare(self, request: Request, body: RequestBody) -> tuple[Operation, Call]:
         """All that stands between a request and its operation. The body is not touched before the caller is known to
         be allowed, because the first read is what answers `Expect: 100-continue`."""
-        authenticated = self._authenticator.authenticate(request, self._clock.now_ns())
+        try:
+            authenticated = self._authenticator.authenticate(request, self._clock.now_ns())
+        except TokenAwaited as awaited:
+            authenticated = await awaited.authenticated()
         operation = self._router.match(request)
         request.operation = operation.name
         call = Call(request, authenticated.identity, self._store, self._clock, self._settings)

@@ -291,6 +291,10 @@ ROWS: Mapping[type[StoreError], Row] = {
     errors.BadToken: Row(
         "InvalidToken", 400, "The provided token is malformed or otherwise invalid."
     ),
+    errors.ExpiredToken: Row("ExpiredToken", 400, "The provided token has expired."),
+    errors.RevokedToken: Row(
+        "InvalidToken", 400, "The provided token is malformed or otherwise invalid."
+    ),
     errors.Denied: Row("AccessDenied", 403, "Access Denied"),
     errors.Corrupt: INTERNAL,
     errors.Unavailable: _UNAVAILABLE,

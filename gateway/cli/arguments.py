@@ -66,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_user(commands)
     _add_key(commands)
+    _add_token(commands)
     _add_kms(commands)
     _add_job(commands)
     _add_doctor(commands)
@@ -168,6 +169,56 @@ def _add_key(commands: _Commands) -> None:
     listing.add_argument("--json", action="store_true", help="as JSON")
     remove = _command(group, "rm", "identities:remove_key", "remove a key pair")
     remove.add_argument("access_key", metavar="ACCESS_KEY")
+
+
+def _add_token(commands: _Commands) -> None:
+    group = _group(commands, "token", "manage bearer tokens (JWT), whether the server runs or not")
+    create = _command(
+        group,
+        "create",
+        "tokens:create",
+        "issue a token, signed with this store's own key",
+        "Issue a token, signed with this store's own key, and print it. It speaks for root's account, or for the user"
+        " that --sub names, as far as it permits: PERMS are ro, rw, bucket-admin, cluster-ro, cluster-rw, all, names"
+        " of single permissions or their number, separated by commas.",
+    )
+    create.add_argument("--sub", metavar="NAME", required=True, help="whom the token is for")
+    create.add_argument("--admin", action="store_true", help="permit everything")
+    create.add_argument(
+        "--bucket",
+        metavar="NAME=PERMS",
+        action="append",
+        default=[],
+        help="permit this on a bucket, whatever --cluster says",
+    )
+    create.add_argument(
+        "--cluster", metavar="PERMS", default="", help="permit this on all other buckets and beside"
+    )
+    create.add_argument(
+        "--expires", metavar="TIME", default="24h", help="lifetime, such as 30m or 7d (default 24h)"
+    )
+    create.add_argument(
+        "--aud",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="audience (default: the first demanded)",
+    )
+    create.add_argument(
+        "--issuer", metavar="URL", default="", help="issuer (default: auth.issuer_url or listen)"
+    )
+    for name, help in (
+        ("inspect", "show what a token says, and whether it is good here"),
+        ("revoke", "refuse a token from now on"),
+    ):
+        command = _command(group, name, f"tokens:{name}", help)
+        command.add_argument("token", metavar="TOKEN", help="the token; - for the standard input")
+    _command(
+        group,
+        "rotate-key",
+        "tokens:rotate_key",
+        "sign tokens with a new key; those that the old one signed stay good until they expire",
+    )
 
 
 def _add_kms(commands: _Commands) -> None:

@@ -36,6 +36,7 @@ def serve(arguments: argparse.Namespace) -> int:
     _allow_many_files()
     _check_tls(config)
     _check_openness(config)
+    _check_tokens(config)
     # A first start listens before it makes a key pair, so that no pair is made that is never shown. Later starts wait
     # for a predecessor to let go of the store, and so of the port, first.
     early = _bind(config) if _is_first_start(config) else None
@@ -109,6 +110,15 @@ def _check_openness(config: Config) -> None:
         f"without access control, listening on {host} would open the store to everyone who reaches it;"
         " listen on 127.0.0.1, or force it with --no-auth-anywhere"
     )
+
+
+def _check_tokens(config: Config) -> None:
+    """Keys of tokens are read again by workers. Imported where they are configured, for libraries take their time."""
+    auth = config.auth
+    if auth.token_algorithm or auth.token_key or auth.token_key_file or auth.oidc_issuers:
+        from gateway.tokens.setup import check_trust
+
+        check_trust(auth)
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,7 +11,7 @@ from core.claims import Permission
 from core.errors import InvalidKey
 from core.jobs import JobStore
 from core.names import BucketRef, ObjectKey, parse_object_key
-from core.protocols import BodyStream, Clock, ObjectReader, ObjectService
+from core.protocols import BodyStream, Clock, ObjectReader, ObjectService, TokenVerifier
 from core.shards import Shards
 from core.types import Bucket, Identity
 from gateway.native.request import NativeRequest
@@ -36,6 +36,7 @@ class NativeServices:
     shards: Shards
     clock: Clock
     node: NodeIdentity
+    tokens: TokenVerifier | None = None
 
 
 Require = Callable[

@@ -119,6 +119,8 @@ def error_response(
     if isinstance(error, errors.Unavailable):
         seconds = math.ceil(error.fields.get("retry_after_s") or 1)
         headers.append((b"retry-after", b"%d" % seconds))
+    if isinstance(error, errors.BadToken):
+        headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.allowed).encode()))
     if isinstance(error, errors.InvalidRange):

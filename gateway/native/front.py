@@ -16,7 +16,7 @@ from gateway.native.call import NativeCall, NativeResponse, NativeServices
 from gateway.native.errors import error_response
 from gateway.native.request import NativeRequest, split_path
 from gateway.native.routes import NativeRouter, all_rows
-from s3api.call import Authenticator, Request, Settings
+from s3api.call import Authenticator, Request, Settings, TokenAwaited
 from s3api.edge import ClientGone, RequestBody, RequestObserver
 from s3api.facts import RequestFacts
 from s3api.gate import Access
@@ -74,7 +74,10 @@ class NativeFront:
 
     async def _answer(self, request: NativeRequest) -> NativeResponse:
         now_ns = self._services.clock.now_ns()
-        authenticated = self._authenticator.authenticate(request.s3, now_ns)
+        try:
+            authenticated = self._authenticator.authenticate(request.s3, now_ns)
+        except TokenAwaited as awaited:
+            authenticated = await awaited.authenticated()
         handler = await self._router.match(request)
         request.s3.operation = f"native:{handler.__name__}"
         call = NativeCall(
