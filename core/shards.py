@@ -125,6 +125,15 @@ class MemberPage:
     is_truncated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where members of a shard lie: `info` is the shard's, `members` are in the order asked for, None where there is no
+    such member. Each has an `offset`; read with the shard's ETag as a condition, it is what was located."""
+
+    info: ObjectInfo
+    members: Sequence[Member | None]
+
+
 class Shards(Protocol):
     """Reads and writes of shards in buckets that the caller has resolved and may use.
 
@@ -165,6 +174,12 @@ class Shards(Protocol):
         limit: int = 1000,
     ) -> MemberPage:
         """Distinct members sorted by path, for listings; from the index where there is a valid one."""
+
+    async def locate_many(
+        self, bucket: Bucket, key: ObjectKey, paths: Sequence[str]
+    ) -> Located | None:
+        """Where all of these members lie, with one look at the shard's index; None if it has no valid one. For reads of
+        many members of one shard: each is then a range of the shard."""
 
     async def create(
         self,

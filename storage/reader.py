@@ -111,7 +111,9 @@ class FileReader:
         self.first = first
         self.length = length
         self._mountpath = mountpath
-        self._pieces = _pieces_of(stored.segments, first, length)
+        self._segments = stored.segments
+        # Made with the first piece that is taken: of an object of many parts, most readers want a few bytes.
+        self._pieces: list[_Piece] | None = None
         self._next_piece = 0
         self._first_blob = next(
             (part for part in stored.segments if isinstance(part, FileSegment)), None
@@ -162,15 +164,35 @@ class FileReader:
     @property
     def segments(self) -> Sequence[Segment]:
         """Where the offered bytes lie; for a reader of the whole, all of the object's segments that are not empty."""
-        return [piece.segment for piece in self._pieces]
+        return [piece.segment for piece in self._planned()]
 
     def narrow(self, first: int, length: int) -> None:
         """Offer a part of what is offered, by its place in the object. Only for a reader of the whole that has not
         begun."""
-        self._pieces = _pieces_of(self.segments, first, length)
+        self._pieces = None
         self.first = first
         self.length = length
         self._verifies = False
+
+    def read_cached(self) -> bytes | None:
+        """All that is offered, if it lies in one file and the kernel has it in memory; None says nothing. Never blocks,
+        and leaves the reader as it was."""
+        pieces = self._planned()
+        if len(pieces) != 1 or self._verifies:
+            return b"" if not pieces else None
+        segment, offset, size_bytes = pieces[0].segment, pieces[0].offset, pieces[0].size_bytes
+        if not isinstance(segment, FileSegment):
+            return None
+        is_held = segment is self._first_blob
+        try:
+            fd = self._held_fd if is_held else open_cached(self._path_of(segment))
+        except OSError:
+            return None
+        try:
+            return _pread_cached(fd, offset, size_bytes)
+        finally:
+            if not is_held:
+                os.close(fd)
 
     def verify(self) -> None:
         """Check the bytes on their way. Only for a reader of the whole that has not begun."""
@@ -180,9 +202,8 @@ class FileReader:
         """`hold_sync` if that needs no disk, which saves the way to a thread and back. Raises as that."""
         if self._first_blob is None:
             return True
-        path = self._mountpath.layout.blob(self._first_blob.blob_id)
         try:
-            fd = open_cached(path)
+            fd = open_cached(self._path_of(self._first_blob))
         except BlockingIOError:
             return False
         except FileNotFoundError:
@@ -191,6 +212,9 @@ class FileReader:
             raise self._mountpath.translate(error) from error
         self._hold(fd)
         return True
+
+    def _path_of(self, segment: FileSegment) -> str:
+        return self._mountpath.layout.blob(segment.blob_id)
 
     def hold_sync(self) -> None:
         """Keep the blobs from being removed. Raises BlobGone."""
@@ -257,10 +281,16 @@ class FileReader:
         self._piece_fd = self._held_fd = -1
 
     def _take_piece(self) -> _Piece | None:
-        if self._next_piece == len(self._pieces):
+        pieces = self._planned()
+        if self._next_piece == len(pieces):
             return None
         self._next_piece += 1
-        return self._pieces[self._next_piece - 1]
+        return pieces[self._next_piece - 1]
+
+    def _planned(self) -> list[_Piece]:
+        if self._pieces is None:
+            self._pieces = _pieces_of(self._segments, self.first, self.length)
+        return self._pieces
 
     async def _open_piece(self, piece: _Piece) -> tuple[int, int]:
         """The open file that has the piece, valid until the next call, and the piece's offset in it."""
@@ -308,6 +338,16 @@ class FileReader:
     def _check(self, segment: Segment, actual: int) -> None:
         if actual != segment.checksum:
             raise log_corrupt(f"checksum of {_id_of(segment)}", self.info.key)
+
+
+def _pread_cached(fd: int, offset: int, size_bytes: int) -> bytes | None:
+    """Bytes that are in the kernel's memory; None if not all are, or if the filesystem cannot tell."""
+    buffer = bytearray(size_bytes)
+    try:
+        count = os.preadv(fd, [buffer], offset, os.RWF_NOWAIT)
+    except OSError:
+        return None
+    return bytes(buffer) if count == size_bytes else None
 
 
 @dataclass(frozen=True, slots=True)

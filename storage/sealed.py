@@ -165,6 +165,10 @@ class SealedReader(FileReader):
     def data_key(self) -> bytes:
         return self._data_key
 
+    def read_cached(self) -> bytes | None:
+        """Nothing: what lies in the file is sealed."""
+        return None
+
     def spans(self) -> Sequence[Span]:
         """The object's sealed runs, but for empty ones. Raises Corrupt."""
         return list(_spans(self._stored, 0, self.info.size_bytes))

@@ -61,6 +61,11 @@ class IndexWriter:
         self._sizes.append(member.size_bytes)
         self._times.append(member.modified_ns)
 
+    @property
+    def count(self) -> int:
+        """How many were added."""
+        return len(self._names)
+
     def finish(self, etag: str, shard_bytes: int) -> bytes:
         """The index of a shard with this ETag and size."""
         names = self._names

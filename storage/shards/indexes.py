@@ -81,6 +81,11 @@ class IndexMemory:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= dropped.raw_bytes
 
+    def forget(self, bucket: Bucket, info: ObjectInfo) -> None:
+        dropped = self._kept.pop(_name_of(bucket, info), None)
+        if dropped is not None:
+            self._bytes -= dropped.raw_bytes
+
 
 def _name_of(bucket: Bucket, info: ObjectInfo) -> _Name:
     return bucket.bucket_id, info.key, info.etag, info.size_bytes
@@ -183,6 +188,11 @@ class ShardIndexes:
             await self._set_flag(bucket, info, False)
         except StoreError as error:
             logger.info("shard %s keeps the flag of an index it has not: %s", info.key, error)
+
+    async def refuse(self, bucket: Bucket, info: ObjectInfo) -> None:
+        """An index turned out to be wrong: forget it, and have readers scan."""
+        self._memory.forget(bucket, info)
+        await self.unflag(bucket, info)
 
     async def _set_flag(self, bucket: Bucket, info: ObjectInfo, is_set: bool) -> None:
         await self._store.update_object(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 
-from core.errors import InvalidArgument
+from core.errors import CustomerKeyRequired, InvalidArgument
 from core.names import ObjectKey
 from core.protocols import ObjectReader, ObjectStore
 from core.shards import (
     IndexOutcome,
+    Located,
     Member,
     MemberPage,
     NewMember,
@@ -22,10 +23,13 @@ from core.shards import (
 )
 from core.types import NO_CONDITIONS, Bucket, ByteRange, Conditions, ObjectAttributes, ObjectInfo
 from storage.shards.formats import SNIFFED_BYTES, format_of_bytes, format_of_key, format_of_mime
+from storage.shards.index import BadIndexError
+from storage.shards.indexed import make_index, member_by_index, open_at, page_by_index
+from storage.shards.indexes import ShardIndexes
 from storage.shards.limits import ShardLimits
 from storage.shards.pages import page_of
 from storage.shards.reading import open_in_place
-from storage.shards.source import Source, open_source
+from storage.shards.source import Source, open_source, source_of
 from storage.shards.tar import TarWalk
 from storage.shards.turns import Entries, batches, first
 
@@ -35,8 +39,16 @@ _THREADS = 4
 class LocalShards:
     """Implements core.shards.Shards. Work on archives has threads of its own, so that scans delay no plain read."""
 
-    def __init__(self, store: ObjectStore, limits: ShardLimits | None = None) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        limits: ShardLimits | None = None,
+        *,
+        indexes: ShardIndexes | None = None,
+    ) -> None:
+        """Without `indexes`, every look for a member is a scan, and nothing is indexed."""
         self._store = store
+        self._indexes = indexes
         self._limits = limits or ShardLimits()
         self._threads = concurrent.futures.ThreadPoolExecutor(_THREADS, "shards")
 
@@ -59,12 +71,31 @@ class LocalShards:
             raise InvalidArgument(
                 name="archpath", value=path[:100], reason="this can be no member's path"
             )
-        async with self._source(bucket, key) as source:
+        reader = await self._store.get(bucket, key)
+        try:
+            member = await self._indexed(bucket, reader.info, wanted, mime)
+            if member is not None:
+                return await open_at(reader, member, byte_range, conditions)
+            source = source_of(reader, self._threads)
+        except BaseException:
+            await reader.close()
+            raise
+        with contextlib.closing(source):
             entries = await self._entries(source, mime)
             member = await first(source, entries, lambda each: each.path == wanted)
             if member is None:
                 raise NoSuchMember(key=key, member=wanted)
             return open_in_place(source, member, byte_range, conditions)
+
+    async def _indexed(
+        self, bucket: Bucket, info: ObjectInfo, path: str, mime: str
+    ) -> Member | None:
+        """The member by the shard's index; None without one. Raises NoSuchMember, NotAShard."""
+        if self._indexes is None:
+            return None
+        if mime and format_of_mime(mime, info.key) is not ShardFormat.TAR:
+            return None
+        return await member_by_index(self._indexes, bucket, info, path)
 
     async def select(
         self, bucket: Bucket, key: ObjectKey, selection: Selection, *, mime: str = ""
@@ -91,11 +122,32 @@ class LocalShards:
         limit: int = 1000,
     ) -> MemberPage:
         async with self._source(bucket, key) as source:
+            if self._indexes is not None:
+                page = await page_by_index(self._indexes, bucket, source, prefix, after, limit)
+                if page is not None:
+                    return page
             entries = await self._entries(source, "")
             wanted = batches(
                 source, entries, lambda each: each.path > after and each.path.startswith(prefix)
             )
             return await page_of(wanted, limit)
+
+    async def locate_many(
+        self, bucket: Bucket, key: ObjectKey, paths: Sequence[str]
+    ) -> Located | None:
+        info = await self._store.head(bucket, key)
+        if self._indexes is None:
+            return None
+        index = await self._indexes.find(bucket, info)
+        if index is None:
+            return None
+        wanted = [member_path(path) for path in paths]
+        try:
+            found = [None if path is None else index.find(path) for path in wanted]
+        except BadIndexError:
+            await self._indexes.refuse(bucket, info)
+            return None
+        return Located(info, found)
 
     @contextlib.asynccontextmanager
     async def _source(self, bucket: Bucket, key: ObjectKey) -> AsyncIterator[Source]:
@@ -142,4 +194,13 @@ class LocalShards:
     async def index(
         self, bucket: Bucket, key: ObjectKey, *, verifies_present: bool = True
     ) -> IndexOutcome:
-        raise NotAShard(key=key, reason="unknown format")
+        if self._indexes is None:
+            raise NotAShard(key=key, reason="no indexes are kept here")
+        try:
+            source = await open_source(self._store, bucket, key, self._threads)
+        except CustomerKeyRequired:
+            return IndexOutcome(reason="it is encrypted with a customer's key")
+        with contextlib.closing(source):
+            return await make_index(
+                self._indexes, bucket, source, self._limits, verifies_present=verifies_present
+            )
