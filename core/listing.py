@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from core.light import light
 from core.types import ObjectInfo
+
+MAX_LISTED = 10_000
+"""The longest page there is. S3's own have 1,000 entries at most."""
+
+
+class Detail(Enum):
+    """What a listing tells of each object, for certain; what is not asked for may be left empty.
+
+    NAME and SIZE cost least. SUMMARY has all but the attributes (of which only class and owner) and the parts; WHOLE
+    has the attributes too.
+    """
+
+    NAME = "name"
+    SIZE = "size"
+    SUMMARY = "summary"
+    WHOLE = "whole"
 
 
 @light
@@ -15,13 +32,14 @@ class ListQuery:
     """A page of a listing: keys > `after` in UTF-8 binary order, starting with `prefix`, grouped by `delimiter`.
 
     `after` may also be a common prefix returned before: then everything under it is skipped.
-    `limit` counts keys and common prefixes together (0..1000).
+    `limit` counts keys and common prefixes together (0..MAX_LISTED).
     """
 
     prefix: str = ""
     delimiter: str = ""
     after: str = ""
     limit: int = 1000
+    detail: Detail = Detail.SUMMARY
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,8 +234,7 @@ class ObjectStore(Protocol):
 
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
         """One page of the keys whose latest version is an object; costs what it returns, whatever the bucket's size
-        and however many versions lie under a key. Of the attributes, entries have the class and the owner for certain;
-        `list_versions` has all."""
+        and however many versions lie under a key. What entries have for certain is what `query.detail` says."""
 
     async def list_versions(self, bucket: Bucket, query: VersionListQuery) -> VersionListPage:
         """One page of all versions and delete markers, with their attributes; costs what it returns."""

@@ -40,7 +40,7 @@ from storage.objects import Objects
 from storage.options import StorageOptions
 from storage.outbox import Outbox
 from storage.publish import Publisher
-from storage.records import decode_listed
+from storage.records import LISTED
 from storage.sealed import Seals
 from storage.transition import Transitions
 from storage.upload_records import decode_upload
@@ -132,7 +132,7 @@ class LocalNode:
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
         return await self.mountpaths.read_all(
             lambda connections: list_objects_sync(
-                connections, bucket.bucket_id, query, decode_listed
+                connections, bucket.bucket_id, query, LISTED[query.detail]
             )
         )
 

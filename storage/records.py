@@ -16,6 +16,7 @@ import msgpack
 
 from core.errors import Corrupt
 from core.light import light
+from core.listing import Detail
 from core.names import ObjectKey, UserId
 from core.types import ObjectAttributes, ObjectInfo, ObjectPart
 from storage.record_values import (
@@ -252,6 +253,47 @@ def decode_listed(key: bytes, raw: bytes) -> ObjectInfo:
         return info
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
         raise Corrupt(what="record", where=key) from error
+
+
+_NO_ATTRIBUTES = ObjectAttributes()
+# Array head, version 1, and the head of a stamp of eight bytes; then come the stamp and the size.
+_SIZE_AT = 11
+_SHORT_HEADS = (b"\x9b\x01\xcf", b"\x9c\x01\xcf")
+
+
+def decode_sized(key: bytes, raw: bytes) -> ObjectInfo:
+    """Key and size alone, in a third of the time of decode_listed: they stand at the record's beginning.
+
+    Raises as decode_record.
+    """
+    if raw[:3] not in _SHORT_HEADS or len(raw) <= _SIZE_AT:
+        return decode_listed(key, raw)
+    size = raw[_SIZE_AT]
+    if size >= 0x80:
+        # uint 8 to uint 64, by their heads.
+        if not 0xCC <= size <= 0xCF:
+            return decode_listed(key, raw)
+        size = int.from_bytes(raw[_SIZE_AT + 1 : _SIZE_AT + 1 + (1 << (size - 0xCC))], "big")
+    return ObjectInfo(ObjectKey(key.decode()), size, "", 0, _NO_ATTRIBUTES)
+
+
+def decode_named(key: bytes, _: bytes) -> ObjectInfo:
+    """The key alone."""
+    return ObjectInfo(ObjectKey(key.decode()), 0, "", 0, _NO_ATTRIBUTES)
+
+
+def decode_whole(key: bytes, raw: bytes) -> ObjectInfo:
+    """All that the index has of an object. Raises as decode_record."""
+    return decode_record(raw, ObjectKey(key.decode())).info
+
+
+LISTED = {
+    Detail.NAME: decode_named,
+    Detail.SIZE: decode_sized,
+    Detail.SUMMARY: decode_listed,
+    Detail.WHOLE: decode_whole,
+}
+"""How what a listing tells is made of a record."""
 
 
 @lru_cache(maxsize=1024)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 
 import pytest
 
 from core.checksums import XXH64, digest_sync
 from core.errors import DigestMismatch, NoSuchKey, PreconditionFailed
-from core.listing import ListQuery, VersionListQuery
+from core.listing import MAX_LISTED, Detail, ListQuery, VersionListQuery
 from core.types import (
     ChecksumAlgorithm,
     Conditions,
@@ -19,8 +20,10 @@ from core.types import (
 from tests.contract.uploading import add_all, begin
 from tests.contract.world import (
     PLAIN,
+    USER,
     Body,
     World,
+    as_listed,
     enabled,
     key,
     mark_deleted,
@@ -208,3 +211,38 @@ class NativeContract:
                 bucket, key("a.tar"), changes, conditions=Conditions(if_match=(info.etag,))
             )
         assert not (await world.store.head(bucket, key("a.tar"))).has_shard_index
+
+    # --- listings ---
+
+    @pytest.mark.parametrize("detail", list(Detail))
+    async def test_listings_tell_what_was_asked_for(self, world: World, detail: Detail) -> None:
+        bucket = await world.new_bucket()
+        attributes = ObjectAttributes(
+            {"content-type": "a/b"}, {"c": "d"}, owner_id=USER.user_id, tags={"e": "f"}
+        )
+        sizes = [0, 1, 127, 128, 255, 256, 65_535, 65_536, 200_000]
+        written = []
+        for size in sizes:
+            body = Body(pattern(size, size))
+            name = key(f"k{size:06}")
+            written.append(await world.store.put(bucket, name, body, attributes=attributes))
+        page = await world.store.list_objects(bucket, ListQuery(detail=detail))
+        assert [info.key for info in page.entries] == [info.key for info in written]
+        if detail is not Detail.NAME:
+            assert [info.size_bytes for info in page.entries] == sizes
+        if detail in (Detail.SUMMARY, Detail.WHOLE):
+            assert [as_listed(info) for info in page.entries] == [as_listed(i) for i in written]
+        if detail is Detail.WHOLE:
+            assert page.entries == written
+
+    @pytest.mark.parametrize("detail", [Detail.NAME, Detail.WHOLE])
+    async def test_long_pages(self, world: World, detail: Detail) -> None:
+        bucket = await world.new_bucket()
+        names = [f"{index:04}" for index in range(1100)]
+        await asyncio.gather(*(put(world.store, bucket, name, b"") for name in names))
+        page = await world.store.list_objects(bucket, ListQuery(limit=MAX_LISTED, detail=detail))
+        assert [info.key for info in page.entries] == names
+        assert not page.is_truncated
+        page = await world.store.list_objects(bucket, ListQuery(limit=1050, detail=detail))
+        assert len(page.entries) == 1050
+        assert page.next_after == names[1049]
