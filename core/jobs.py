@@ -43,18 +43,23 @@ class JobProgress:
     """What a job says of itself while it runs.
 
     `cursor`: from where another worker may go on, in the job's own words; "" for the beginning. `message`: its
-    parameters and stage, for people. `counters`: OBJECTS, BYTES and what else the kind counts.
+    parameters and stage, for people. `counters`: OBJECTS, BYTES and what else the kind counts. `workers`: how many
+    pieces of work it does at a time, 0 where it does one after the other.
     """
 
     counters: Mapping[str, int] = field(default_factory=dict)
     message: str = ""
     cursor: str = ""
+    workers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
     """One job. `arguments` are what it was started with; `owner` is the worker that has it; `deaths` counts the workers
-    that died at the same cursor. Times are 0 for what has not happened."""
+    that died at the same cursor. Times are 0 for what has not happened.
+
+    `idle_ns`: since when a running job has had nothing to do, and waits for more work before it ends; 0 while it works.
+    `is_standing`: it is no worker's, but what request workers do of a kind; see StandingStore."""
 
     job_id: str
     kind: str
@@ -69,6 +74,8 @@ class JobRecord:
     error: str = ""
     deaths: int = 0
     died_at: str = ""
+    idle_ns: int = 0
+    is_standing: bool = False
 
 
 class JobStore(Protocol):
@@ -94,8 +101,11 @@ class JobStore(Protocol):
     ) -> JobRecord | None:
         """The oldest waiting job of these kinds, or the one named, now RUNNING and the owner's; None: there is none."""
 
-    def save_sync(self, job_id: str, owner: str, progress: JobProgress) -> bool:
-        """Keep a running job's progress; whether it should stop. Also true if the job is no longer the owner's."""
+    def save_sync(
+        self, job_id: str, owner: str, progress: JobProgress, *, idle_ns: int = 0
+    ) -> bool:
+        """Keep a running job's progress, and since when it is idle; whether it should stop. Also true if the job is no
+        longer the owner's."""
 
     def end_sync(
         self,
@@ -109,8 +119,49 @@ class JobStore(Protocol):
         """End the owner's job, or with WAITING give it back for another worker to go on. No effect on others' jobs."""
 
     def stop_sync(self, job_id: str, now_ns: int) -> JobRecord:
-        """End a waiting job, and ask a running one to stop. Raises NoSuchJob."""
+        """End a waiting or standing job, and ask any other to stop that runs. Raises NoSuchJob."""
 
     def recover_sync(self, now_ns: int) -> Sequence[JobRecord]:
         """Take the jobs of dead workers back: all that are RUNNING, as the caller runs none yet and is alone. Each
-        waits again, but one that has seen too many deaths at the same place has FAILED. Gives them as they are now."""
+        waits again, but one that was idle has FINISHED, and one that has seen too many deaths at the same place has
+        FAILED. Gives them as they are now."""
+
+
+class StandingStore(Protocol):
+    """The records of standing jobs: of what request workers do of a kind (batches, listings), one job for each bucket,
+    which several processes add to. It begins with the first request and ends when none has come for long."""
+
+    def join_sync(self, kind: str, arguments: Mapping[str, str], now_ns: int) -> JobRecord:
+        """The standing job of the kind and the arguments, or a new one."""
+
+    def share_sync(
+        self, job_id: str, owner: str, counters: Mapping[str, int], active: int, now_ns: int
+    ) -> bool:
+        """Add what a process has counted since it last did, and say how many requests it is at. Whether the job goes
+        on; false once it has ended or was stopped, and then nothing is added."""
+
+    def tend_sync(self, now_ns: int) -> Sequence[JobRecord]:
+        """Take the requests of dead processes off the jobs, and end those that have been idle for long; gives these."""
+
+
+class StandingJob(Protocol):
+    """A request's part in a standing job."""
+
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def is_aborted(self) -> bool:
+        """Whether the job was stopped, or its end came otherwise: leave off. Costs nothing; true within a second."""
+
+    def count(self, *, objects: int = 0, size_bytes: int = 0, **counters: int) -> None:
+        """Add to the job's counters; they are in its record within about a second. Costs next to nothing."""
+
+    def end(self) -> None:
+        """The request is done, however it went. Idempotent."""
+
+
+class StandingJobs(Protocol):
+    """What a request worker counts its part of standing jobs with."""
+
+    async def begin(self, kind: str, bucket: str = "") -> StandingJob:
+        """Take part, with a request about a bucket (core.job_table.ref_text). Call `end` of what it gives."""

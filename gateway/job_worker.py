@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from cluster.jobs import JobRecords
 from cluster.replicas import ControlReplicas
+from cluster.standing_jobs import StandingRecords
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.event_destinations import open_destinations
@@ -19,6 +21,7 @@ from gateway.node import open_node
 from gateway.startup import open_control, server_log_directory
 from jobs.bucket_repair import BucketRepairJob
 from jobs.event_delivery import EventDelivery, Pace
+from jobs.load import LoadMonitor, SystemProbe
 from jobs.periodic import ShouldStop, ThreadJob
 from jobs.queue import JobQueue
 from jobs.runner import Job, JobRunner
@@ -65,16 +68,36 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
             ),
         ]
         try:
-            with closing(JobRecords(control.database)) as records:
+            with (
+                closing(JobRecords(control.database)) as records,
+                closing(StandingRecords(control.database)) as standing,
+            ):
+                load = LoadMonitor(SystemProbe(config.data))
                 queue = JobQueue(
-                    records, job_kinds(config, control, node, clock), clock, owner_name()
+                    records,
+                    job_kinds(config, control, node, clock),
+                    clock,
+                    owner_name(),
+                    load=load,
+                    standing=standing,
                 )
                 async with asyncio.TaskGroup() as group:
+                    measuring = group.create_task(load.run())
                     group.create_task(JobRunner(jobs).run(stop))
-                    group.create_task(queue.run(stop))
                     group.create_task(_delivery(config, node).run(stop))
+                    await _run_queue(queue, records, stop)
+                    measuring.cancel()
         finally:
             await node.close()
+
+
+async def _run_queue(queue: JobQueue, records: JobRecords, stop: asyncio.Event) -> None:
+    bell_fd = records.open_bell()
+    try:
+        await queue.run(stop, bell_fd)
+    finally:
+        if bell_fd is not None:
+            os.close(bell_fd)
 
 
 def _delivery(config: Config, node: LocalNode) -> EventDelivery:

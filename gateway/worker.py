@@ -19,12 +19,14 @@ import uvicorn
 
 from cluster.control import EmbeddedControlStore
 from cluster.jobs import JobRecords
+from cluster.standing_jobs import StandingRecords
 from core.protocols import Clock
 from gateway.access_log import AccessLog
 from gateway.allocator import tune_malloc
 from gateway.app import Websites, WellKnown, build_app
 from gateway.clock import SystemClock
 from gateway.config import Config
+from gateway.job_kinds import owner_name
 from gateway.keys import open_key_service
 from gateway.native.call import NativeServices, NodeIdentity
 from gateway.native.front import NativeFront
@@ -37,7 +39,9 @@ from gateway.tokens.published import Published
 from gateway.tokens.setup import open_tokens
 from gateway.tokens.verifier import Tokens
 from gateway.version import __version__
+from jobs.load import LoadMonitor, SystemProbe
 from jobs.log_spool import SpoolWriter
+from jobs.standing import SharedJobs
 from s3api.auth.authenticator import Authenticator
 from s3api.auth.open import OpenAuthenticator
 from s3api.call import Authenticator as AnyAuthenticator
@@ -75,6 +79,10 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
     records = JobRecords(control.database)
     tokens = open_tokens(config, control, clock)
     shards = LocalShards(node)
+    standing = StandingRecords(control.database)
+    shared = SharedJobs(standing, clock, owner_name())
+    load = LoadMonitor(SystemProbe(config.data))
+    measuring = asyncio.create_task(load.run())
     access_log = AccessLog(sys.stderr.buffer) if config.log.access else None
     server_log = SpoolWriter(
         server_log_directory(control),
@@ -106,7 +114,16 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
         site_front.server_log = server_log
         websites = Websites(site_front, domains, _website_ports(config, sockets))
         identity = NodeIdentity(control.store_id, "t1", clock.now_ns(), __version__)
-        services = NativeServices(service, records, shards, clock, identity, tokens)
+        services = NativeServices(
+            service,
+            records,
+            shards,
+            clock,
+            identity,
+            tokens,
+            standing=shared,
+            load=load,
+        )
         native = NativeFront(services, authenticator, settings)
         native.observer = access_log
         app = build_app(front, native, node.health, websites, _well_known(config, tokens, clock))
@@ -118,7 +135,10 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
             access_log.close()
         server_log.close()
         shards.close()
+        measuring.cancel()
+        await shared.close()
         await node.close()
+        standing.close()
         records.close()
         await tokens.close()
         keys.close()

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from core.errors import StoreError
-from core.jobs import BYTES, OBJECTS, JobProgress, JobRecord, JobState, JobStore
+from core.job_table import idles
+from core.jobs import BYTES, OBJECTS, JobProgress, JobRecord, JobState, JobStore, StandingStore
+from core.load import Advice, FixedLoad, Load, advise
 from core.protocols import Clock
 from jobs.runner import wait_for
 
@@ -21,6 +25,11 @@ logger = logging.getLogger(__name__)
 
 _POLL_S = 0.25
 _SAVE_S = 1.0
+_FIRST_SAVE_S = 0.1
+"""Progress is kept more often in the beginning: whoever has just started a job looks at it."""
+_IDLE_S = 6.0
+"""How long a job of a kind that idles waits for more work."""
+_TEND_S = 5.0
 _MAX_RUNNING = 8
 _NS_PER_S = 10**9
 
@@ -32,13 +41,19 @@ class JobStopped(Exception):
 class JobContext:
     """A running job's hold on its record. `count`, `say` and `cursor` are kept about once a second."""
 
-    def __init__(self, record: JobRecord) -> None:
+    def __init__(self, record: JobRecord, load: Load | None = None) -> None:
         self.job_id = record.job_id
         self.arguments: Mapping[str, str] = record.arguments
         self.cursor = record.progress.cursor
         self._counters = dict(record.progress.counters)
         self._message = record.progress.message
+        self._workers = record.progress.workers
         self._stop = asyncio.Event()
+        self._load = load or FixedLoad()
+        self._advice = Advice(0.0, 1)
+        self._operations = 0
+        self.idle_ns = 0
+        self.saving = asyncio.Lock()
 
     def count(self, *, objects: int = 0, size_bytes: int = 0, **counters: int) -> None:
         """Add to the counters; those of further names are the kind's own."""
@@ -49,6 +64,19 @@ class JobContext:
     def say(self, message: str) -> None:
         """Tell people the job's parameters and stage."""
         self._message = message
+
+    def use_workers(self, count: int) -> None:
+        """Tell how many pieces of work are done at a time."""
+        self._workers = count
+
+    async def throttle(self) -> None:
+        """To be called before each operation: sleeps now and then, as the node's load advises. Raises JobStopped."""
+        self.check()
+        self._operations += 1
+        if self._operations >= self._advice.operations:
+            self._operations = 0
+            self._advice = advise(self._load.current.worst)
+            await self.pause(self._advice.sleep_s)
 
     def check(self) -> None:
         """Raises JobStopped once the job is to leave off. Call it often: whoever stops a job waits for this."""
@@ -67,7 +95,7 @@ class JobContext:
 
     @property
     def progress(self) -> JobProgress:
-        return JobProgress(dict(self._counters), self._message, self.cursor)
+        return JobProgress(dict(self._counters), self._message, self.cursor, self._workers)
 
     def stop(self) -> None:
         """Have the job leave off."""
@@ -90,7 +118,7 @@ class JobKind(Protocol):
 
     async def run(self, context: JobContext) -> None:
         """Do the work, from `context.cursor`. A return says that all is done; JobStopped goes through; any other error
-        fails the job."""
+        fails the job. Of kinds that idle (core.job_table) the job then stays for a while, running but idle."""
 
 
 @dataclass(slots=True)
@@ -98,14 +126,26 @@ class _Running:
     record: JobRecord
     context: JobContext
     task: asyncio.Task[None]
+    look: asyncio.Event
 
 
 class JobQueue:
     """Runs jobs of the kinds it knows, for as long as it is let. One at a time for a store: see core.jobs."""
 
     def __init__(
-        self, records: JobStore, kinds: Sequence[JobKind], clock: Clock, owner: str
+        self,
+        records: JobStore,
+        kinds: Sequence[JobKind],
+        clock: Clock,
+        owner: str,
+        *,
+        load: Load | None = None,
+        standing: StandingStore | None = None,
     ) -> None:
+        """`load` is what jobs heed; `standing` has the jobs of request workers, which are tended here."""
+        self._load = load
+        self._standing = standing
+        self._tended_ns = 0
         self._records = records
         self._kinds = {kind.name: kind for kind in kinds}
         self._clock = clock
@@ -113,13 +153,42 @@ class JobQueue:
         self._running: dict[str, _Running] = {}
         self._slots: dict[str, int] = {}
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; jobs that run then leave off and wait for the next worker."""
-        await self._attempt(self.recover)
-        while not stop.is_set():
-            await self._attempt(self._step)
-            await wait_for(stop, _POLL_S)
-        await self._leave()
+    async def run(self, stop: asyncio.Event, bell_fd: int | None = None) -> None:
+        """Work until `stop` is set; jobs that run then leave off and wait for the next worker.
+
+        `bell_fd` becomes readable when there may be something to do, so that it is done at once."""
+        rung = asyncio.Event()
+        if bell_fd is not None:
+            asyncio.get_running_loop().add_reader(bell_fd, _empty, bell_fd, rung)
+        stopping = asyncio.create_task(_pass_on(stop, rung))
+        try:
+            await self._attempt(self.recover)
+            while not stop.is_set():
+                rung.clear()
+                await self._attempt(self._step)
+                await self._attempt(self._tend)
+                if not stop.is_set():
+                    await wait_for(rung, _POLL_S)
+                if rung.is_set():
+                    self._hurry()
+        finally:
+            stopping.cancel()
+            if bell_fd is not None:
+                asyncio.get_running_loop().remove_reader(bell_fd)
+            await self._leave()
+
+    def _hurry(self) -> None:
+        """Somebody may have stopped a job: look now."""
+        for each in self._running.values():
+            each.look.set()
+
+    async def _tend(self) -> None:
+        now_ns = self._clock.now_ns()
+        if self._standing is None or abs(now_ns - self._tended_ns) < _TEND_S * _NS_PER_S:
+            return
+        self._tended_ns = now_ns
+        for record in await asyncio.to_thread(self._standing.tend_sync, now_ns):
+            logger.info("job %s (%s) %s", record.job_id, record.kind, record.state)
 
     async def recover(self) -> None:
         """Take back what a dead worker had."""
@@ -166,7 +235,7 @@ class JobQueue:
         self._running = {
             job_id: each for job_id, each in self._running.items() if not each.task.done()
         }
-        while len(self._running) < _MAX_RUNNING:
+        while sum(not each.context.idle_ns for each in self._running.values()) < _MAX_RUNNING:
             record = await asyncio.to_thread(
                 self._records.claim_sync, self._owner, self._free_kinds(), now_ns
             )
@@ -175,15 +244,17 @@ class JobQueue:
             self._start(record)
 
     def _free_kinds(self) -> list[str]:
-        busy = {each.record.kind for each in self._running.values()}
+        working = (each for each in self._running.values() if not each.context.idle_ns)
+        busy = {each.record.kind for each in working}
         return [
             name for name, kind in self._kinds.items() if not kind.is_exclusive or name not in busy
         ]
 
     def _start(self, record: JobRecord) -> _Running:
-        context = JobContext(record)
-        task = asyncio.create_task(self._carry_out(record, context))
-        running = self._running[record.job_id] = _Running(record, context, task)
+        context = JobContext(record, self._load)
+        look = asyncio.Event()
+        task = asyncio.create_task(self._carry_out(record, context, look))
+        running = self._running[record.job_id] = _Running(record, context, task, look)
         return running
 
     async def _leave(self) -> None:
@@ -192,14 +263,17 @@ class JobQueue:
         await asyncio.gather(*(each.task for each in self._running.values()))
         self._running.clear()
 
-    async def _carry_out(self, record: JobRecord, context: JobContext) -> None:
-        keeper = asyncio.create_task(self._keep(context))
+    async def _carry_out(self, record: JobRecord, context: JobContext, look: asyncio.Event) -> None:
+        keeper = asyncio.create_task(self._keep(context, look))
         state, error = JobState.FINISHED, ""
         logger.info("job %s (%s) begins", record.job_id, record.kind)
         try:
             await self._kinds[record.kind].run(context)
+            if idles(record.kind):
+                await self._idle(context)
         except JobStopped:
-            # end_sync makes it STOPPED if that is what was asked for; else the worker is leaving.
+            # end_sync makes it STOPPED if that is what was asked for; else the worker is leaving, and if it was idle,
+            # there is nothing to go on with.
             state = JobState.WAITING
         except StoreError as failure:
             state, error = JobState.FAILED, f"{type(failure).__name__}: {failure}"
@@ -227,17 +301,43 @@ class JobQueue:
             "job %s (%s) %s: %s", record.job_id, record.kind, state, counters_text(progress)
         )
 
-    async def _keep(self, context: JobContext) -> None:
+    async def _idle(self, context: JobContext) -> None:
+        context.idle_ns = self._clock.now_ns()
+        await self._save(context)
+        await context.pause(_IDLE_S)
+
+    async def _keep(self, context: JobContext, look: asyncio.Event) -> None:
         """Keep the progress, and learn whether the job is to stop."""
+        interval_s = min(_FIRST_SAVE_S, _SAVE_S)
         while True:
-            await asyncio.sleep(_SAVE_S)
-            try:
-                if await asyncio.to_thread(
-                    self._records.save_sync, context.job_id, self._owner, context.progress
-                ):
-                    context.stop()
-            except StoreError as error:
-                logger.warning("progress of job %s not kept: %s", context.job_id, error)
+            await wait_for(look, interval_s)
+            look.clear()
+            await self._save(context)
+            interval_s = min(interval_s * 1.5, _SAVE_S)
+
+    async def _save(self, context: JobContext) -> None:
+        try:
+            async with context.saving:
+                is_stop_wanted = await asyncio.to_thread(
+                    self._records.save_sync,
+                    *(context.job_id, self._owner, context.progress),
+                    idle_ns=context.idle_ns,
+                )
+            if is_stop_wanted:
+                context.stop()
+        except StoreError as error:
+            logger.warning("progress of job %s not kept: %s", context.job_id, error)
+
+
+async def _pass_on(stop: asyncio.Event, rung: asyncio.Event) -> None:
+    await stop.wait()
+    rung.set()
+
+
+def _empty(bell_fd: int, rung: asyncio.Event) -> None:
+    with suppress(BlockingIOError):
+        os.read(bell_fd, 4096)
+    rung.set()
 
 
 def counters_text(progress: JobProgress) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from core.claims import Permission
 from core.errors import InvalidKey
-from core.jobs import JobStore
+from core.jobs import JobStore, StandingJobs
+from core.load import Load
 from core.names import BucketRef, ObjectKey, parse_object_key
 from core.protocols import BodyStream, Clock, ObjectReader, ObjectService, TokenVerifier
 from core.shards import Shards
@@ -29,7 +30,7 @@ class NodeIdentity:
 
 @dataclass(frozen=True, slots=True)
 class NativeServices:
-    """All that operations work with."""
+    """All that operations work with. `standing`: what requests do of a kind of job themselves; `load`: the node's."""
 
     store: ObjectService
     jobs: JobStore
@@ -37,6 +38,8 @@ class NativeServices:
     clock: Clock
     node: NodeIdentity
     tokens: TokenVerifier | None = None
+    standing: StandingJobs = field(kw_only=True)
+    load: Load = field(kw_only=True)
 
 
 Require = Callable[

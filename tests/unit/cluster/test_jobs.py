@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -121,15 +122,23 @@ def test_a_slot_has_one_job(records: JobRecords) -> None:
     assert records.add_due_sync("sort", 1, 5) is not None
 
 
-def test_old_records_are_forgotten(records: JobRecords, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cluster.jobs._KEPT_ENDED", 2)
+def test_old_records_are_forgotten_but_none_that_ended_within_minutes(
+    records: JobRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.job_rows._KEPT_ENDED", 2)
     waiting = records.add_sync("sort", {}, 1).job_id
-    ended = []
-    for _ in range(4):
-        ended.append(records.add_sync("count", {}, 1).job_id)
-        records.claim_sync("w", ["count"], 2)
-        records.end_sync(ended[-1], "w", JobProgress(), JobState.FINISHED, 3)
-    assert [each.job_id for each in records.list_sync()] == [ended[3], ended[2], waiting]
+    minute_ns = 60 * 10**9
+
+    def end_one(now_ns: int) -> str:
+        job_id = records.add_sync("count", {}, now_ns).job_id
+        records.claim_sync("w", ["count"], now_ns)
+        records.end_sync(job_id, "w", JobProgress(), JobState.FINISHED, now_ns)
+        return job_id
+
+    ended = [end_one(minute_ns + n) for n in range(4)]
+    assert [each.job_id for each in records.list_sync()] == [*reversed(ended), waiting]
+    ended.append(end_one(20 * minute_ns))
+    assert [each.job_id for each in records.list_sync()] == [ended[4], ended[3], waiting]
     assert [each.job_id for each in records.list_sync(only_pending=True)] == [waiting]
 
 
@@ -144,3 +153,43 @@ def test_records_outlive_the_process(tmp_path: Path) -> None:
         closing(JobRecords(control.database)) as records,
     ):
         assert records.get_sync(made.job_id) == made
+
+
+def test_ids_begin_as_their_kind_has_it(records: JobRecords) -> None:
+    assert records.add_sync("copy-listrange", {}, 1).job_id.startswith("tco-")
+    assert records.add_sync("create-inventory", {}, 1).job_id.startswith("inv-")
+    assert records.add_sync("rebalance", {}, 1).job_id == "g3"
+
+
+def test_an_idle_job_that_lost_its_worker_has_finished(records: JobRecords) -> None:
+    job_id = records.add_sync("archive", {}, 1).job_id
+    records.claim_sync("w", ["archive"], 2)
+    records.save_sync(job_id, "w", JobProgress({"objects": 1}), idle_ns=3)
+    assert records.get_sync(job_id).idle_ns == 3
+    assert [each.state for each in records.recover_sync(9)] == [JobState.FINISHED]
+    assert records.get_sync(job_id).ended_ns == 9
+
+
+def test_an_idle_job_whose_worker_leaves_has_finished(records: JobRecords) -> None:
+    for is_stopped in (False, True):
+        job_id = records.add_sync("archive", {}, 1).job_id
+        records.claim_sync("w", ["archive"], 2)
+        records.save_sync(job_id, "w", JobProgress(), idle_ns=3)
+        if is_stopped:
+            records.stop_sync(job_id, 4)
+        records.end_sync(job_id, "w", JobProgress(), JobState.WAITING, 5)
+        expected = JobState.STOPPED if is_stopped else JobState.FINISHED
+        assert records.get_sync(job_id).state is expected
+
+
+def test_whoever_asks_for_or_stops_a_job_rings_the_bell(records: JobRecords) -> None:
+    bell = records.open_bell()
+    assert bell is not None
+    with pytest.raises(BlockingIOError):
+        os.read(bell, 10)
+    job_id = records.add_sync("count", {}, 1).job_id
+    assert os.read(bell, 10) == b"!"
+    records.stop_sync(job_id, 2)
+    assert os.read(bell, 10) == b"!"
+    os.close(bell)
+    records.add_sync("count", {}, 1)  # nobody listens: no matter

@@ -48,8 +48,10 @@ class FakeRecords:
                 return self._put(replace(record, state=JobState.RUNNING, owner=owner))
         return None
 
-    def save_sync(self, job_id: str, owner: str, progress: JobProgress) -> bool:
-        record = self._put(replace(self.records[job_id], progress=progress))
+    def save_sync(
+        self, job_id: str, owner: str, progress: JobProgress, *, idle_ns: int = 0
+    ) -> bool:
+        record = self._put(replace(self.records[job_id], progress=progress, idle_ns=idle_ns))
         return record.is_stop_wanted
 
     def end_sync(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ import pytest
 
 from core.errors import OutOfSpace
 from core.jobs import JobState
+from core.load import FixedLoad, Reading
 from jobs.queue import JobContext, JobQueue, JobStopped
 from tests.contract.world import FakeClock
 from tests.unit.jobs.fake_records import FakeRecords
@@ -192,3 +194,77 @@ def test_check_and_pause_end_a_stopped_job() -> None:
             await context.pause(3600)
 
     asyncio.run(run())
+
+
+def test_a_kind_that_idles_stays_for_a_while_and_can_be_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("jobs.queue._IDLE_S", 60)
+    bench = Bench(Kind(count_three, name="archive"))
+    stopped, left = bench.add("archive"), bench.add("archive")
+
+    def idle() -> bool:
+        # Both at once, though the kind is exclusive: what idles is in nobody's way.
+        return all(bench.records.records[each].idle_ns for each in (stopped, left))
+
+    def over() -> bool:
+        if idle():
+            bench.records.stop_sync(stopped, 1)
+        return bench.state(stopped) is JobState.STOPPED
+
+    bench.run_until(over)
+    assert bench.records.records[stopped].progress.counters["objects"] == 3
+
+
+def test_a_kind_that_idles_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.queue._IDLE_S", 0.001)
+    bench = Bench(Kind(count_three, name="archive"))
+    job_id = bench.add("archive")
+    bench.run_until(lambda: bench.state(job_id) is JobState.FINISHED)
+
+
+def test_the_bell_begins_a_job_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.queue._POLL_S", 3600)
+    bench = Bench(Kind(count_three))
+    listening, ringing = os.pipe()
+    os.set_blocking(listening, False)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        task = asyncio.create_task(bench.queue.run(stop, listening))
+        await asyncio.sleep(0)
+        job_id = bench.add()
+        os.write(ringing, b"!!")
+        async with asyncio.timeout(30):
+            while bench.state(job_id) is not JobState.FINISHED:
+                await asyncio.sleep(0.001)
+            stop.set()
+            await task
+
+    asyncio.run(run())
+    os.close(listening)
+    os.close(ringing)
+
+
+def test_jobs_heed_the_load() -> None:
+    slept: list[float] = []
+
+    async def work(context: JobContext) -> None:
+        async def pause(seconds: float) -> None:
+            slept.append(seconds)
+
+        context.pause = pause  # type: ignore[method-assign]
+        for _ in range(33):
+            await context.throttle()
+
+    bench = Bench(Kind(work))
+    bench.queue = JobQueue(
+        bench.records,
+        [Kind(work)],
+        bench.clock,
+        "w",
+        load=FixedLoad(Reading(memory=0.99)),
+    )
+    job_id = bench.add()
+    bench.run_until(lambda: bench.state(job_id) is JobState.FINISHED)
+    assert slept == [0.1] * 3
