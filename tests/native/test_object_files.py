@@ -49,9 +49,8 @@ def test_append_to_what_is_there(bucket: Bucket, s3: S3Client, size_bytes: int) 
 def test_piece_sent_again_counts_once(bucket: Bucket) -> None:
     writer = bucket.object("k").get_writer()
     first = writer.append_content(b"one ")
-    for _ in range(3):
-        second = writer.append_content(b"two ", handle=first)
-    writer.append_content(b"three", handle=second, flush=True)
+    again = [writer.append_content(b"two ", handle=first) for _ in range(3)]
+    writer.append_content(b"three", handle=again[-1], flush=True)
     assert bucket.object("k").get_reader().read_all() == b"one two three"
 
 
