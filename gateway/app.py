@@ -16,7 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.native.easy_urls import is_easy
+
 logger = logging.getLogger(__name__)
+
+# Of all paths that are not S3's; those of some buckets begin alike.
+_BEGINNINGS = frozenset({b"/v1", b"/-/", b"/.w", b"/ai", b"/gs", b"/az", b"/oc"})
 
 # A full mountpath reads and deletes as ever.
 _SERVING_STATES = frozenset({"ok", "OutOfSpace"})
@@ -49,9 +54,11 @@ def build_app(
     health: HealthCheck,
     websites: Websites,
     well_known: WellKnown | None = None,
+    domains: tuple[str, ...] = (),
 ) -> AsgiApp:
-    """The one ASGI callable of a worker. Only where there are websites do requests pay for telling them apart."""
-    app = _build_api(s3_front, native_front, health, well_known)
+    """The one ASGI callable of a worker. Only where there are websites do requests pay for telling them apart. Under
+    the names of buckets in `domains` (virtual-host style) every path is S3's."""
+    app = _build_api(s3_front, native_front, health, well_known, domains)
     if not websites.domains and not websites.ports:
         return app
     front, ports = websites.front, websites.ports
@@ -78,13 +85,17 @@ def _build_api(
     native_front: AsgiApp,
     health: HealthCheck,
     well_known: WellKnown | None,
+    domains: tuple[str, ...],
 ) -> AsgiApp:
+    endings = tuple(f".{domain}".encode() for domain in domains)
     operations = Starlette(routes=[Route("/-/health", _health_endpoint(health), methods=["GET"])])
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:
         path = scope["raw_path"]
-        if path.startswith(b"/v1/"):
-            # No bucket of S3 has a name this short.
+        if path[:3] not in _BEGINNINGS or (endings and _host(scope).endswith(endings)):
+            await s3_front(scope, receive, send)
+        elif path.startswith(b"/v1/") or is_easy(path):
+            # No bucket of S3 has such a name.
             await native_front(scope, receive, send)
         elif path.startswith(b"/-/"):
             try:

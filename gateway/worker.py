@@ -126,7 +126,14 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
         )
         native = NativeFront(services, authenticator, settings)
         native.observer = access_log
-        app = build_app(front, native, node.health, websites, _well_known(config, tokens, clock))
+        app = build_app(
+            front,
+            native,
+            node.health,
+            websites,
+            _well_known(config, tokens, clock),
+            settings.domains,
+        )
         server = uvicorn.Server(_uvicorn_config(config, app))
         _watch(server, parent_alive_fd)
         await server.serve(sockets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from core import access, acl
@@ -13,8 +13,9 @@ from core.errors import BadToken, Denied, StoreError, Unavailable
 from core.names import ObjectKey
 from core.types import Bucket
 from gateway.native.call import NativeCall, NativeResponse, NativeServices
+from gateway.native.easy_urls import parse_easy
 from gateway.native.errors import error_response
-from gateway.native.request import NativeRequest, split_path
+from gateway.native.request import PREFIX, NativeRequest, split_path
 from gateway.native.routes import NativeRouter, all_rows
 from s3api.call import Authenticator, Request, Settings, TokenAwaited
 from s3api.edge import ClientGone, RequestBody, RequestObserver
@@ -35,7 +36,7 @@ _STATUS_CUT = 599
 
 
 class NativeFront:
-    """The ASGI application under /v1/."""
+    """The ASGI application under /v1/, and of easy URLs."""
 
     def __init__(
         self,
@@ -52,9 +53,12 @@ class NativeFront:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         s3 = parse_request(scope, ())
-        resource, names = split_path(s3.raw_path)
         body = aiter(RequestBody(receive))
-        request = NativeRequest(s3, resource, names, body, scope["headers"], _MAX_MESSAGE_BYTES)
+        if s3.raw_path.startswith(PREFIX):
+            resource, names = split_path(s3.raw_path)
+            request = NativeRequest(s3, resource, names, body, scope["headers"], _MAX_MESSAGE_BYTES)
+        else:
+            request = _easy_request(s3, body, scope["headers"])
         try:
             response = await self._answer(request)
         except ClientGone:
@@ -151,6 +155,18 @@ class NativeFront:
     def _observe(self, request: Request, status: int, sent_bytes: int, started: float) -> None:
         if self.observer is not None:
             self.observer(request, status, sent_bytes, time.perf_counter() - started)
+
+
+def _easy_request(
+    s3: Request, body: AsyncIterator[bytes], raw_headers: Sequence[tuple[bytes, bytes]]
+) -> NativeRequest:
+    """What an easy URL asks for, as a native client would ask."""
+    path = parse_easy(s3.raw_path)
+    request = NativeRequest(s3, path.resource, path.names, body, raw_headers, _MAX_MESSAGE_BYTES)
+    request.given_query = {"provider": path.provider, "namespace": ""}
+    if s3.method == "GET":
+        request.given_message = path.message(s3.query)
+    return request
 
 
 async def _send(response: NativeResponse, method: str, scope: Scope, send: Send) -> int:

@@ -16,7 +16,7 @@ from core.errors import EntityTooLarge, InvalidArgument
 from core.names import BucketName, BucketRef
 from s3api.call import Request
 
-_PREFIX = b"/v1/"
+PREFIX = b"/v1/"
 _TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
 PROVIDERS = {"s3": "aws", "gs": "gcp", "az": "azure", "oc": "oci", "": "ais"}
 """Other names of providers, as they stand in queries and easy URLs."""
@@ -43,7 +43,8 @@ class NativeRequest:
 
     `resource` is the first word after /v1/, `names` the rest of the path, decoded, the object's name in one piece for
     what addresses objects. `s3` is the same request as the S3 front sees it: headers, query, and what signatures are
-    made of.
+    made of. `given_message` and `given_query` are what an easy URL says of these by itself; a message that was read is
+    kept as well.
     """
 
     s3: Request
@@ -52,7 +53,8 @@ class NativeRequest:
     body: AsyncIterator[bytes]
     raw_headers: Sequence[tuple[bytes, bytes]]
     max_message_bytes: int
-    _message: ActionMessage | None = field(default=None)
+    given_message: ActionMessage | None = field(default=None)
+    given_query: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def method(self) -> str:
@@ -60,7 +62,7 @@ class NativeRequest:
 
     @property
     def query(self) -> Mapping[str, str]:
-        return self.s3.query
+        return {**self.s3.query, **self.given_query} if self.given_query else self.s3.query
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -95,19 +97,19 @@ class NativeRequest:
 
     async def message(self) -> ActionMessage:
         """The action message in the body, read once; an empty one if there is none."""
-        if self._message is None:
+        if self.given_message is None:
             fields = await self.read_json()
             if fields is None:
                 fields = {}
             if not isinstance(fields, dict):
                 raise InvalidArgument(name="body", value="", reason="the body is no action message")
             by_name = {str(name).lower(): value for name, value in fields.items()}
-            self._message = ActionMessage(
+            self.given_message = ActionMessage(
                 str(by_name.get("action") or ""),
                 str(by_name.get("name") or ""),
                 by_name.get("value"),
             )
-        return self._message
+        return self.given_message
 
     @property
     def bucket_name(self) -> str:
@@ -143,7 +145,7 @@ def bucket_ref(name: str, provider: str = "", namespace: str = "") -> BucketRef:
 
 def split_path(raw_path: bytes) -> tuple[str, Sequence[bytes]]:
     """The resource and the decoded names of a path under /v1/."""
-    resource, _, rest = raw_path.removeprefix(_PREFIX).partition(b"/")
+    resource, _, rest = raw_path.removeprefix(PREFIX).partition(b"/")
     if resource == b"objects":
         bucket, _, key = rest.partition(b"/")
         parts = [bucket, key] if key else [bucket]

@@ -22,6 +22,11 @@ async def site_front(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+async def native_front(scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 297, "headers": []})
+    await send({"type": "http.response.body", "body": scope["raw_path"]})
+
+
 WEBSITES = Websites(site_front, ("site.test",), frozenset({8080}))
 
 
@@ -32,7 +37,9 @@ def ask(
         return states or {}
 
     async def run() -> httpx.Response:
-        transport = httpx.ASGITransport(build_app(s3_front, s3_front, health, WEBSITES))
+        transport = httpx.ASGITransport(
+            build_app(s3_front, native_front, health, WEBSITES, domains=("s3.test",))
+        )
         async with httpx.AsyncClient(transport=transport, base_url=base_url) as client:
             return await client.get(path)
 
@@ -58,7 +65,22 @@ def test_unknown_operation() -> None:
     assert ask("/-/nothing").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/-", "/bucket/-/health", "/bucket/a%2Fb"])
+NATIVE = ["/v1/health", "/v1/objects/b/k", "/ais", "/ais/", "/ais/b", "/ais/b/k", "/gs/b/k", "/oc"]
+
+
+@pytest.mark.parametrize("path", NATIVE)
+def test_native_paths(path: str) -> None:
+    assert ask(path).status_code == 297
+    assert ask(path, base_url="http://s3.test").status_code == 297
+    # There they are names of objects.
+    assert ask(path, base_url="http://bucket.s3.test").status_code == 299
+    assert ask("/-/health", base_url="http://bucket.s3.test").status_code == 299
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/-", "/bucket/-/health", "/bucket/a%2Fb", "/v1", "/v12/k", "/aircraft/k", "/gs1/k"],
+)
 def test_everything_else_is_s3(path: str) -> None:
     reply = ask(path)
     assert reply.status_code == 299
