@@ -19,6 +19,7 @@ from core.claims import ALL_ACCESS, Permission
 from core.errors import BadToken
 from core.names import parse_bucket_name
 from gateway.cli.options import UsageError, load
+from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.keys import open_key_service
 from gateway.native.request import bucket_ref
@@ -105,7 +106,6 @@ def rotate_key(arguments: argparse.Namespace) -> int:
 
 async def _state(store: _Open, token: str) -> str:
     """What a server would say of it, as far as that needs no issuer elsewhere."""
-    from gateway.clock import SystemClock
     from gateway.tokens.verifier import Tokens
 
     rules = claim_rules(store.config, store.control.store_id)
@@ -207,4 +207,4 @@ def _opened(arguments: argparse.Namespace) -> Iterator[_Open]:
         closing(open_key_service(config, control)) as keys,
         closing(TokenRecords(control.database)) as records,
     ):
-        yield _Open(config, control, records, TokenIssuer(records, keys))
+        yield _Open(config, control, records, TokenIssuer(records, keys, SystemClock()))

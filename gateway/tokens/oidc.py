@@ -93,6 +93,7 @@ class OidcKeys:
         """Stop what runs in the background."""
         tasks = [issuer.fetching for issuer in self._issuers.values()] + [self._renewal]
         running = [task for task in tasks if task is not None]
+        self._renewal = None
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

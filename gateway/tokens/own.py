@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from core.cipher import DoesNotOpen, unwrap, wrap
 from core.control import KeyService
 from core.encryption import S3_KEY_ID
 from core.errors import Corrupt
+from core.protocols import Clock
 
 ALGORITHM = "RS256"
 _BITS = 2048
@@ -28,9 +28,10 @@ _EXPONENT = 65537
 class TokenIssuer:
     """Signs tokens with the key in force."""
 
-    def __init__(self, records: TokenRecords, keys: KeyService) -> None:
+    def __init__(self, records: TokenRecords, keys: KeyService, clock: Clock) -> None:
         self._records = records
         self._keys = keys
+        self._clock = clock
 
     async def issue(self, payload: Mapping[str, Any]) -> str:
         """A token that says `payload`. The first one makes the key. Raises Unavailable, Corrupt."""
@@ -48,7 +49,9 @@ class TokenIssuer:
         key_id = _thumbprint(modulus, exponent)
         data_key = await self._keys.new_data_key(S3_KEY_ID, _binding(key_id))
         sealed = wrap(data_key.key, private, _binding(key_id))
-        key = TokenKey(key_id, time.time_ns(), 0, modulus, exponent, data_key.wrapped_key, sealed)
+        key = TokenKey(
+            key_id, self._clock.now_ns(), 0, modulus, exponent, data_key.wrapped_key, sealed
+        )
         await asyncio.to_thread(self._records.add_key_sync, key, is_first=is_first)
 
     def _current(self) -> TokenKey | None:
