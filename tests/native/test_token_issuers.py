@@ -1,0 +1,65 @@
+"""Two weirs: the second believes the tokens of the first, whose keys it finds by discovery over the network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.native.tokens import Guarded, start_guarded
+
+BUCKET = "guarded"
+PATH = f"/v1/objects/{BUCKET}/k"
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Iterator[Guarded]:
+    made = start_guarded(tmp_path / "first")
+    try:
+        yield made
+    finally:
+        made.server.stop()
+
+
+@pytest.fixture
+def second(tmp_path: Path, first: Guarded) -> Iterator[Guarded]:
+    settings = {
+        "auth.oidc_issuers": first.server.endpoint,
+        "auth.oidc_allow_http": "true",
+        "auth.oidc_min_refresh_interval_s": "1",
+    }
+    options = [text for name, value in settings.items() for text in ("--set", f"{name}={value}")]
+    made = start_guarded(tmp_path / "second", *options)
+    try:
+        yield made
+    finally:
+        made.server.stop()
+
+
+def test_a_second_weir_believes_the_first(first: Guarded, second: Guarded) -> None:
+    issuer = ("--issuer", first.server.endpoint)
+    token = first.issue("--admin", *issuer)
+    made = second.s3(token)
+    made.create_bucket(Bucket=BUCKET)
+    made.put_object(Bucket=BUCKET, Key="k", Body=b"second")
+    assert second.ask("GET", PATH, token).content == b"second"
+    # What is said of the first cluster alone permits nothing here.
+    assert second.ask("GET", PATH, first.issue("--cluster", "all", *issuer)).status_code == 403
+    # The issuer that a token names must be one that is trusted, whoever signed it.
+    reply = second.ask("GET", PATH, first.issue("--admin", "--issuer", "http://127.0.0.1:1"))
+    assert (reply.status_code, "issuer" in reply.text) == (401, True)
+    # A key that is new is fetched, though not at once after the last fetch.
+    first.server.admin("token", "rotate-key")
+    rotated = first.issue("--admin", *issuer, subject="rotated")
+    deadline = time.monotonic() + 20
+    while second.ask("GET", PATH, rotated).status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    # What is known outlives its issuer's death.
+    first.server.kill()
+    assert second.ask("GET", PATH, token).status_code == 200
+    assert (
+        second.ask("GET", PATH, first.issue("--admin", *issuer, subject="late")).status_code == 200
+    )
