@@ -138,6 +138,36 @@ class JobsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class GetBatchConfig:
+    """Get-batch: many objects and members of shards as one archive."""
+
+    max_pending: int = _setting(
+        256, "batches that a worker assembles at once; one more is answered 429", minimum=1
+    )
+    max_soft_errors: int = _setting(
+        1000,
+        "items of a batch that may be missing or bad where it goes on without them; one more ends it",
+        minimum=0,
+    )
+    read_ahead_bytes: int = _setting(
+        32 * 1024**2,
+        "memory of each worker for what batches have read before its turn to be sent",
+        minimum=0,
+    )
+    send_timeout_s: float = _setting(
+        30.0,
+        "a batch whose client does not take the next 256 KiB in this time is given up",
+        minimum=0.1,
+        maximum=3600,
+    )
+    max_buffered_bytes: int = _setting(
+        4 * 1024**3,
+        "largest archive in the form that is not streamed, which waits on disk until it is complete",
+        minimum=1024**2,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LifecycleConfig:
     """How the lifecycle rules of buckets are carried out."""
 
@@ -281,6 +311,7 @@ class Config:
     encryption: EncryptionConfig = EncryptionConfig()
     limits: LimitsConfig = LimitsConfig()
     jobs: JobsConfig = JobsConfig()
+    get_batch: GetBatchConfig = GetBatchConfig()
     lifecycle: LifecycleConfig = LifecycleConfig()
     events: EventsConfig = EventsConfig()
     access_logging: AccessLoggingConfig = AccessLoggingConfig()

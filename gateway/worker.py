@@ -21,9 +21,11 @@ from cluster.control import EmbeddedControlStore
 from cluster.jobs import JobRecords
 from cluster.standing_jobs import StandingRecords
 from core.protocols import Clock
+from core.shards import Shards
 from gateway.access_log import AccessLog
 from gateway.allocator import tune_malloc
 from gateway.app import Websites, WellKnown, build_app
+from gateway.batch.service import Batches, BatchSettings, LocalSenders
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.job_kinds import owner_name
@@ -49,6 +51,8 @@ from s3api.call import Settings
 from s3api.edge import S3Front
 from s3api.router import OperationRouter
 from s3api.website import Visitors, WebsiteRouter
+from storage.bulk import LocalBatchSender
+from storage.node import LocalNode
 from storage.shards.service import LocalShards
 
 logger = logging.getLogger(__name__)
@@ -123,6 +127,7 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
             tokens,
             standing=shared,
             load=load,
+            batches=_batches(config, node, shards),
         )
         native = NativeFront(services, authenticator, settings)
         native.observer = access_log
@@ -164,6 +169,19 @@ def _well_known(config: Config, tokens: Tokens, clock: Clock) -> WellKnown:
     auth = config.auth
     published = Published(tokens.records, clock, auth.max_token_age_s, auth.issuer_url)
     return WellKnown(published, tuple(f".{domain.lower()}".encode() for domain in config.domains))
+
+
+def _batches(config: Config, node: LocalNode, shards: Shards) -> Batches:
+    limits = config.get_batch
+    settings = BatchSettings(
+        max_pending=limits.max_pending,
+        max_soft_errors=limits.max_soft_errors,
+        read_ahead_bytes=limits.read_ahead_bytes,
+        send_timeout_s=limits.send_timeout_s,
+        max_buffered_bytes=limits.max_buffered_bytes,
+        spool_directory=config.data[0],
+    )
+    return Batches(LocalSenders(LocalBatchSender(node.mountpaths, node, shards)), settings)
 
 
 def _website_ports(config: Config, sockets: list[socket.socket]) -> frozenset[int]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 
 from core.checksums import digest_sync
 from core.errors import DigestMismatch, EntityTooLarge
 from core.protocols import BodyStream
+
+_INLINE_BYTES = 256 * 1024
 
 
 async def read_document(body: BodyStream, max_bytes: int) -> bytes:
@@ -20,7 +23,10 @@ async def read_document(body: BodyStream, max_bytes: int) -> bytes:
         chunks.append(chunk)
     document = b"".join(chunks)
     for expected in body.expected_digests():
-        actual = digest_sync(expected.algorithm, document)
+        if len(document) > _INLINE_BYTES:
+            actual = await asyncio.to_thread(digest_sync, expected.algorithm, document)
+        else:
+            actual = digest_sync(expected.algorithm, document)
         if not hmac.compare_digest(actual, expected.digest):
             raise DigestMismatch(
                 source=expected.source,

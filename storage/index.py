@@ -8,7 +8,7 @@ marker. A key that has no row in `idx.object` has a marker first in `idx.version
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from core.errors import Corrupt, NoSuchBucket
 from core.names import ObjectKey
@@ -31,6 +31,14 @@ _FIND = "SELECT record FROM idx.object WHERE bucket = ? AND key = ? AND vorder =
 _FIND_WITH_DATA = (
     "SELECT object.record, small.data FROM idx.object LEFT JOIN small ON small.id = object.small_id"
     " WHERE object.bucket = ? AND object.key = ? AND object.vorder = 0"
+)
+FIND_MANY = 16
+"""Most keys that one statement looks up: a statement takes locks for 3 µs, and each more is 5 instead of 12."""
+_FIND_MANY = (
+    "SELECT wanted.column1, object.record, small.data FROM (VALUES "
+    + ", ".join(f"({number}, ?, ?)" for number in range(FIND_MANY))
+    + ") AS wanted CROSS JOIN idx.object ON object.bucket = wanted.column2 AND object.key = wanted.column3"
+    " AND object.vorder = 0 LEFT JOIN small ON small.id = object.small_id"
 )
 _FIND_OTHER = "SELECT record FROM idx.version WHERE bucket = ? AND key = ? AND vorder = ?"
 _FIND_OTHER_NULL = "SELECT record FROM idx.version WHERE bucket = ? AND key = ? AND is_null = 1"
@@ -64,6 +72,18 @@ def find_with_data(
     """
     row = connection.execute(_FIND_WITH_DATA, (bucket_id, key.encode())).fetchone()
     return None if row is None else (decode_record(row[0], key), row[1])
+
+
+def find_many(
+    connection: sqlite3.Connection, names: Sequence[tuple[int, bytes]]
+) -> list[tuple[bytes, bytes | None] | None]:
+    """`find_with_data` of up to FIND_MANY keys (bucket id and key) in one statement, records as they are stored."""
+    wanted: list[int | bytes | None] = [value for name in names for value in name]
+    wanted += [None] * (2 * FIND_MANY - len(wanted))
+    found: list[tuple[bytes, bytes | None] | None] = [None] * len(names)
+    for number, record, data in connection.execute(_FIND_MANY, wanted):
+        found[number] = record, data
+    return found
 
 
 def find_version(

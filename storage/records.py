@@ -134,6 +134,7 @@ _IS_MARKER = "marker"
 _ENCRYPTION = "encryption"
 _GENERATION = "generation"
 _SHARD_INDEX = "shardidx"
+_UNPLAIN_EXTRAS = frozenset({_IS_MARKER, _ENCRYPTION})
 _NO_EXTRAS: dict[str, Any] = {}
 
 
@@ -251,6 +252,23 @@ def decode_listed(key: bytes, raw: bytes) -> ObjectInfo:
             if generation > 1 or has_index:
                 return replace(info, generation=generation, has_shard_index=has_index)
         return info
+    except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
+        raise Corrupt(what="record", where=key) from error
+
+
+def decode_plain(raw: bytes, key: ObjectKey) -> tuple[int, Segment] | None:
+    """When an object was written and its one segment: all that sending its bytes takes. None for one of several
+    segments or none, made of parts, or encrypted, which want the whole record. Raises as decode_record."""
+    try:
+        fields = msgpack.unpackb(raw, strict_map_key=False)
+        if fields[0] != VERSION:
+            raise Corrupt(what=f"record of version {fields[0]}", where=key)
+        body = fields[9]
+        if body is None or len(body) != 1:
+            return None
+        if len(fields) > _FIELDS and not _UNPLAIN_EXTRAS.isdisjoint(fields[_FIELDS]):
+            return None
+        return fields[4], unpack_segment(body[0])
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
         raise Corrupt(what="record", where=key) from error
 

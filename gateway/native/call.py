@@ -15,6 +15,7 @@ from core.names import BucketRef, ObjectKey, parse_object_key
 from core.protocols import BodyStream, Clock, ObjectReader, ObjectService, TokenVerifier
 from core.shards import Shards
 from core.types import Bucket, Identity
+from gateway.batch.service import Batches
 from gateway.native.request import NativeRequest
 
 
@@ -40,6 +41,7 @@ class NativeServices:
     tokens: TokenVerifier | None = None
     standing: StandingJobs = field(kw_only=True)
     load: Load = field(kw_only=True)
+    batches: Batches = field(kw_only=True)
 
 
 Require = Callable[
@@ -98,11 +100,13 @@ Body = bytes | ObjectReader | AsyncIterator[bytes]
 @dataclass(slots=True)
 class NativeResponse:
     """What the front sends. Header names are lower-case bytes. It adds content-length for bytes and readers (to a HEAD
-    only the operation's own), and closes readers and iterators. An iterator that raises cuts the connection."""
+    only the operation's own), and closes readers and iterators. An iterator that raises cuts the connection, and so
+    does a client that does not take one of its chunks within `send_timeout_s`."""
 
     status: int = 200
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: Body = b""
+    send_timeout_s: float | None = None
 
 
 def json_response(value: Any, status: int = 200) -> NativeResponse:

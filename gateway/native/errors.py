@@ -14,6 +14,7 @@ from core import errors
 from core.jobs import NoSuchJob
 from core.names import BucketRef
 from core.shards import BadShard, NoSuchMember, NotAShard, ShardChanged
+from gateway.batch.errors import BatchStopped, TooManySoftErrors
 from gateway.native.call import NativeResponse
 from gateway.native.faults import NoSuchTransform, NotServed, SourceChanged
 from gateway.native.request import NativeRequest
@@ -86,6 +87,12 @@ _ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
     errors.EntityTooLarge: (413, "", _own_words),
     errors.BadToken: (401, "", _reason),
     errors.Denied: (403, "", lambda _, b, __: f"access denied{f' ({b})' if b else ''}"),
+    TooManySoftErrors: (
+        400,
+        "",
+        lambda e, _, __: f"more than {e.max_errors} items failed, at last: {message_of(e.error)}",
+    ),
+    BatchStopped: (410, "ErrAborted", lambda _, __, ___: "the get-batch job was stopped"),
     NoSuchRoute: (404, "", lambda e, _, __: f"no such path: {e.path}"),
     NoSuchAction: (400, "", lambda e, _, __: f"unknown action {e.action!r}"),
     MethodNotAllowed: (405, "", lambda e, _, __: f"{e.method} is not allowed here"),
@@ -130,11 +137,21 @@ def error_response(
     return NativeResponse(status, headers, body)
 
 
+def message_of(error: errors.StoreError) -> str:
+    """What native clients are told of an error that names its bucket (`ref`) and its object (`key`)."""
+    return _say(error, error.fields.get("ref"), "")[2]
+
+
 def _said(
     error: BaseException, request: NativeRequest, ref: BucketRef | None
 ) -> tuple[int, str, str]:
     if not isinstance(error, errors.StoreError):
         return 500, "", "internal error"
+    return _say(error, ref, request.object_name.decode("utf-8", "replace"))
+
+
+def _say(error: errors.StoreError, ref: BucketRef | None, name: str) -> tuple[int, str, str]:
+    """Status, code and text. The bucket and the name are those of the request, unless the error has others."""
     status, code, say = next(
         (_ROWS[base] for base in type(error).__mro__ if base in _ROWS), (500, "", _own_words)
     )
@@ -142,5 +159,5 @@ def _said(
         # What signatures and their like raise says itself which status it has.
         status, say = shown(error).status, _own_words
     named = error.fields.get("ref", ref)
-    name = error.fields.get("key") or request.object_name.decode("utf-8", "replace")
-    return status, code, say(error, "" if named is None else cname(named), str(name))
+    named_key = str(error.fields.get("key") or name)
+    return status, code, say(error, "" if named is None else cname(named), named_key)

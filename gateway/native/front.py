@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -82,6 +83,7 @@ class NativeFront:
             authenticated = self._authenticator.authenticate(request.s3, now_ns)
         except TokenAwaited as awaited:
             authenticated = await awaited.authenticated()
+        request.open_body = authenticated.open_body
         handler = await self._router.match(request)
         request.s3.operation = f"native:{handler.__name__}"
         call = NativeCall(
@@ -180,18 +182,22 @@ async def _send(response: NativeResponse, method: str, scope: Scope, send: Send)
         await send({"type": "http.response.body", "body": body})
         return len(body)
     if isinstance(body, AsyncIterator):
-        return await _send_chunks(body, start, send)
+        return await _send_chunks(body, start, send, response.send_timeout_s)
     headers.append((b"content-length", b"%d" % body.length))
     return await send_reader(body, start, scope, send)
 
 
-async def _send_chunks(body: AsyncIterator[bytes], start: dict[str, Any], send: Send) -> int:
+async def _send_chunks(
+    body: AsyncIterator[bytes], start: dict[str, Any], send: Send, timeout_s: float | None
+) -> int:
+    """Raises TimeoutError, an OSError, where the client takes a chunk too slowly."""
     count = 0
     try:
         await send(start)
         async for chunk in body:
             count += len(chunk)
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            async with asyncio.timeout(timeout_s):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     finally:
         close = getattr(body, "aclose", None)

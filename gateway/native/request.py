@@ -7,16 +7,19 @@ JSON on raw bodies too; the route says whether there is one.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from core.errors import EntityTooLarge, InvalidArgument
+from core.errors import InvalidArgument
 from core.names import BucketName, BucketRef
+from core.protocols import BodyStream
 from s3api.call import Request
+from s3api.document import read_document
 
 PREFIX = b"/v1/"
+OpenBody = Callable[[AsyncIterable[bytes]], BodyStream]
 _TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
 PROVIDERS = {"s3": "aws", "gs": "gcp", "az": "azure", "oc": "oci", "": "ais"}
 """Other names of providers, as they stand in queries and easy URLs."""
@@ -44,7 +47,8 @@ class NativeRequest:
     `resource` is the first word after /v1/, `names` the rest of the path, decoded, the object's name in one piece for
     what addresses objects. `s3` is the same request as the S3 front sees it: headers, query, and what signatures are
     made of. `given_message` and `given_query` are what an easy URL says of these by itself; a message that was read is
-    kept as well.
+    kept as well. `open_body` makes of the body the stream that is held to what the sender signed and claims; it is
+    known once the sender is.
     """
 
     s3: Request
@@ -55,6 +59,7 @@ class NativeRequest:
     max_message_bytes: int
     given_message: ActionMessage | None = field(default=None)
     given_query: Mapping[str, str] = field(default_factory=dict)
+    open_body: OpenBody | None = None
 
     @property
     def method(self) -> str:
@@ -81,13 +86,14 @@ class NativeRequest:
         text = self.query.get(name)
         return default if text is None or text == "" else text.lower() in _TRUE
 
+    async def read_raw(self) -> bytes:
+        """The body of a message, true to what its sender signed. Raises EntityTooLarge, DigestMismatch."""
+        assert self.open_body is not None
+        return await read_document(self.open_body(self.body), self.max_message_bytes)
+
     async def read_json(self) -> Any:
         """The body as JSON; None for an empty one. Raises EntityTooLarge, InvalidArgument."""
-        raw = bytearray()
-        async for chunk in self.body:
-            raw += chunk
-            if len(raw) > self.max_message_bytes:
-                raise EntityTooLarge(size_bytes=len(raw), max_bytes=self.max_message_bytes)
+        raw = await self.read_raw()
         if not raw.strip():
             return None
         try:
@@ -114,7 +120,8 @@ class NativeRequest:
     @property
     def bucket_name(self) -> str:
         """As it stands in the path, unchecked; "" where the path has none."""
-        return self.names[0].decode("utf-8", "replace") if self.names else ""
+        names = self.names[1:] if self.resource == "ml" else self.names
+        return names[0].decode("utf-8", "replace") if names else ""
 
     @property
     def object_name(self) -> bytes:

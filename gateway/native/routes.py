@@ -68,6 +68,13 @@ class NativeRouter:
 
 def all_rows() -> Sequence[Row]:
     """The rows of every operation there is."""
-    from gateway.native.operations import cluster, listing, object_writes, objects, tokens
+    from gateway.native.operations import batch, cluster, listing, object_writes, objects, tokens
 
-    return (*cluster.ROWS, *objects.ROWS, *object_writes.ROWS, *tokens.ROWS, *listing.ROWS)
+    return (
+        *batch.ROWS,
+        *cluster.ROWS,
+        *objects.ROWS,
+        *object_writes.ROWS,
+        *tokens.ROWS,
+        *listing.ROWS,
+    )

@@ -1,0 +1,13 @@
+"""Owns the errors that a batch as a whole ends with."""
+
+from __future__ import annotations
+
+from core.errors import StoreError
+
+
+class TooManySoftErrors(StoreError):
+    """More items failed than a batch may go on with. Fields: max_errors, error (the last item's)."""
+
+
+class BatchStopped(StoreError):
+    """Somebody stopped the job that batches belong to."""

@@ -1,0 +1,34 @@
+"""Owns what a batch is: its items, the form of the answer, and what members of the archive are called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from core.batches import BatchItem
+from core.shards import ShardFormat
+
+MISSING_DIRECTORY = "__404__"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """A batch as it was asked for. `opaques` has what clients want to have back, by the item's number."""
+
+    items: Sequence[BatchItem]
+    archive: ShardFormat = ShardFormat.TAR
+    continues_on_error: bool = False
+    only_object_names: bool = False
+    is_streaming: bool = False
+    opaques: dict[int, str] = field(default_factory=dict)
+
+    def name_of(self, item: BatchItem) -> str:
+        """What an item is called in the archive."""
+        name = item.key if self.only_object_names else f"{item.bucket.ref.name}/{item.key}"
+        if not item.member:
+            return name
+        return f"{name}{item.member}" if item.member.startswith("/") else f"{name}/{item.member}"
+
+    def missing_name_of(self, item: BatchItem) -> str:
+        """What stands, empty, in the place of an item that could not be read."""
+        return f"{MISSING_DIRECTORY}/{self.name_of(item)}"

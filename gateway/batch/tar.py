@@ -1,0 +1,79 @@
+"""Owns the bytes of a TAR: headers made from a template, in a tenth of the time that a general writer takes.
+
+Headers are USTAR. A name that is not ASCII or is longer than 100 bytes, and a size of 8 GiB or more, stand in a PAX
+header before (POSIX.1-2001, pax Interchange Format).
+"""
+
+from __future__ import annotations
+
+BLOCK_BYTES = 512
+END = bytes(2 * BLOCK_BYTES)
+"""What a TAR ends with."""
+
+_MAX_NAME_BYTES = 100
+_MAX_SIZE_BYTES = 8 * 1024**3 - 1
+_MAX_MODIFIED_S = 8**11 - 1
+_ZEROS = bytes(BLOCK_BYTES)
+
+# Everything between and behind what varies (name, size, time, checksum, type): mode, owner, group; then link name,
+# magic, version, names of owner and group, device, prefix, filling.
+_MODES = b"0000644\0" + b"0000000\0" * 2
+_TAIL = b"\0" * 100 + b"ustar\0" + b"00" + b"\0" * 64 + b"0000000\0" * 2 + b"\0" * 155 + b"\0" * 12
+_FILE, _PAX = b"0", b"x"
+# The checksum counts its own field as blanks.
+_FIXED_SUM = sum(_MODES) + sum(_TAIL) + 8 * ord(" ")
+
+
+def header(name: str, size_bytes: int, modified_s: int) -> bytes:
+    """What stands before a regular file's bytes."""
+    raw = name.encode()
+    if (
+        len(raw) > _MAX_NAME_BYTES
+        or size_bytes > _MAX_SIZE_BYTES
+        or not name.isascii()
+        or "\0" in name
+    ):
+        return _extended(raw, size_bytes, modified_s)
+    return _header(raw, size_bytes, modified_s, _FILE)
+
+
+def padding(size_bytes: int) -> bytes:
+    """What stands behind a file's bytes."""
+    return _ZEROS[: -size_bytes % BLOCK_BYTES]
+
+
+def _header(name: bytes, size_bytes: int, modified_s: int, kind: bytes) -> bytes:
+    varying = b"%011o\0%011o\0" % (size_bytes, min(max(modified_s, 0), _MAX_MODIFIED_S))
+    checksum = _FIXED_SUM + sum(name) + sum(varying) + kind[0]
+    return b"%b%b%b%06o\0 %b%b" % (
+        name.ljust(_MAX_NAME_BYTES, b"\0"),
+        _MODES,
+        varying,
+        checksum,
+        kind,
+        _TAIL,
+    )
+
+
+def _extended(name: bytes, size_bytes: int, modified_s: int) -> bytes:
+    records = _pax_record(b"path", name)
+    if size_bytes > _MAX_SIZE_BYTES:
+        records += _pax_record(b"size", b"%d" % size_bytes)
+    short = bytes(byte if 32 <= byte < 127 else ord("_") for byte in name[-_MAX_NAME_BYTES:])
+    return b"".join(
+        (
+            _header(b"PaxHeader", len(records), modified_s, _PAX),
+            records,
+            padding(len(records)),
+            _header(short, min(size_bytes, _MAX_SIZE_BYTES), modified_s, _FILE),
+        )
+    )
+
+
+def _pax_record(keyword: bytes, value: bytes) -> bytes:
+    """LENGTH KEYWORD=VALUE newline, where the length counts its own digits."""
+    rest = b" %b=%b\n" % (keyword, value)
+    length = len(rest) + 1
+    while len(b"%d" % length) + len(rest) != length:
+        length = len(b"%d" % length) + len(rest)
+    return b"%d%b" % (length, rest)

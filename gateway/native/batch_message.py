@@ -1,0 +1,160 @@
+"""Owns the message that asks for a batch: its parsing, and what of it is refused."""
+
+from __future__ import annotations
+
+import msgspec
+
+from core.batches import TO_THE_END, BatchItem
+from core.errors import InvalidArgument, InvalidKey, NoSuchBucket
+from core.names import BucketRef, ObjectKey
+from core.shards import ShardFormat
+from core.types import Bucket
+from gateway.batch.request import BatchRequest
+from gateway.native.call import NativeCall, parse_native_key
+from gateway.native.request import bucket_ref
+
+_FORMATS = {
+    "": ShardFormat.TAR,
+    "tar": ShardFormat.TAR,
+    "tgz": ShardFormat.TGZ,
+    "tar.gz": ShardFormat.TGZ,
+    "tar.lz4": ShardFormat.TAR_LZ4,
+    "zip": ShardFormat.ZIP,
+}
+_MAX_MEMBER_BYTES = 4096
+_MAX_POSITION = 2**63 - 1
+
+
+class _In(msgspec.Struct, gc=False):
+    objname: str | None = None
+    bucket: str | None = None
+    provider: str | None = None
+    uname: str | None = None
+    archpath: str | None = None
+    opaque: str | None = None
+    start: int | None = None
+    length: int | None = None
+
+
+class _Body(msgspec.Struct, rename={"items": "in"}):
+    items: list[_In] | None = None
+    mime: str | None = None
+    coer: bool | None = None
+    onob: bool | None = None
+    strm: bool | None = None
+
+
+_decoder = msgspec.json.Decoder(_Body)
+
+
+def parse_batch(raw: bytes, call: NativeCall) -> BatchRequest:
+    """Raises InvalidArgument, InvalidKey, KeyTooLong, NoSuchBucket."""
+    try:
+        body = _decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidArgument(name="body", value="", reason=f"not a batch: {error}") from None
+    if not body.items:
+        raise InvalidArgument(name="in", value="", reason="the batch has no items")
+    mime = (body.mime or "").lower().removeprefix(".")
+    if mime not in _FORMATS:
+        raise InvalidArgument(name="mime", value=mime, reason=f"unknown archive format {mime!r}")
+    buckets = _Buckets(call)
+    items = [_parse_item(each, buckets) for each in body.items]
+    return BatchRequest(
+        items,
+        _FORMATS[mime],
+        bool(body.coer),
+        bool(body.onob),
+        bool(body.strm),
+        {number: each.opaque for number, each in enumerate(body.items) if each.opaque},
+    )
+
+
+class _Buckets:
+    """The buckets that items name, each looked up once."""
+
+    def __init__(self, call: NativeCall) -> None:
+        self._call = call
+        self._known: dict[tuple[str | None, str | None], Bucket] = {}
+
+    def named(self, name: str | None, provider: str | None) -> Bucket:
+        """The bucket that an item names, or the path's."""
+        found = self._known.get((name, provider))
+        if found is None:
+            found = self._find(self._ref(name, provider))
+            self._known[name, provider] = found
+        return found
+
+    def _ref(self, name: str | None, provider: str | None) -> BucketRef:
+        request = self._call.request
+        if not request.bucket_name:
+            if not name:
+                raise InvalidArgument(name="bucket", value="", reason="an item names no bucket")
+            return bucket_ref(name, provider or "")
+        path = request.ref()
+        named = bucket_ref(name or path.name, provider or path.provider)
+        return path if (named.name, named.provider) == (path.name, path.provider) else named
+
+    def by_uname(self, uname: str) -> tuple[Bucket, str]:
+        """The bucket and the object of a full name: PROVIDER/@UUID#NAMESPACE/BUCKET/OBJECT."""
+        parts = uname.split("/", 3)
+        if len(parts) != 4:
+            raise InvalidArgument(name="uname", value=uname, reason="not a full name of an object")
+        provider, namespace, name, key = parts
+        return self._find(bucket_ref(name, provider, namespace)), key
+
+    def _find(self, ref: BucketRef) -> Bucket:
+        try:
+            return self._call.bucket(ref)
+        except NoSuchBucket as error:
+            error.fields["ref"] = ref
+            raise
+
+
+def _parse_item(each: _In, buckets: _Buckets) -> BatchItem:
+    if each.uname:
+        bucket, name = buckets.by_uname(each.uname)
+    else:
+        bucket, name = buckets.named(each.bucket, each.provider), each.objname or ""
+    key = _parse_key(name)
+    first, length = each.start or 0, each.length or 0
+    if first or length:
+        _check_run(first, length)
+    if not each.archpath:
+        return BatchItem(bucket, key, "", first, length)
+    return BatchItem(bucket, key, _checked_member(each.archpath), first, length)
+
+
+def _parse_key(name: str) -> ObjectKey:
+    if not name:
+        raise InvalidArgument(name="objname", value="", reason="an item names no object")
+    try:
+        return parse_native_key(name.encode())
+    except UnicodeEncodeError:
+        raise InvalidKey(reason="not UTF-8") from None
+
+
+def _check_run(first: int, length: int) -> None:
+    reason = ""
+    if not 0 <= first <= _MAX_POSITION:
+        reason = "a range starts at 0 or later"
+    elif not TO_THE_END <= length <= _MAX_POSITION:
+        reason = "the length of a range is positive, or -1 for all to the end"
+    elif first and not length:
+        reason = "a range that starts later than at 0 has a length"
+    if reason:
+        raise InvalidArgument(name="start,length", value=f"{first},{length}", reason=reason)
+
+
+def _checked_member(path: str) -> str:
+    bare = path.removeprefix("/")
+    is_bad = not bare or bare.endswith("/") or bare.startswith("~/") or "\0" in bare
+    if is_bad or ".." in bare.split("/"):
+        raise InvalidArgument(name="archpath", value=path, reason="not a path of a file in a shard")
+    try:
+        size_bytes = len(path.encode())
+    except UnicodeEncodeError:
+        raise InvalidArgument(name="archpath", value="", reason="not UTF-8") from None
+    if size_bytes > _MAX_MEMBER_BYTES:
+        raise InvalidArgument(name="archpath", value="", reason="a path of more than 4,096 bytes")
+    return path
