@@ -12,6 +12,7 @@ from core.protocols import Clock
 from gateway.config import Config
 from gateway.storage_classes import storage_classes
 from jobs.lifecycle import LifecycleJob
+from jobs.promote import PromoteJob
 from jobs.queue import JobKind
 from storage.node import LocalNode
 
@@ -31,6 +32,7 @@ def job_kinds(
         LifecycleJob(
             node, node, control, clock, terms, settings.interval_s, settings.actions_per_s
         ),
+        PromoteJob(node, control, config.native.promote_from),
     ]
 
 

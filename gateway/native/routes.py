@@ -68,13 +68,23 @@ class NativeRouter:
 
 def all_rows() -> Sequence[Row]:
     """The rows of every operation there is."""
-    from gateway.native.operations import batch, cluster, listing, object_writes, objects, tokens
-
-    return (
-        *batch.ROWS,
-        *cluster.ROWS,
-        *objects.ROWS,
-        *object_writes.ROWS,
-        *tokens.ROWS,
-        *listing.ROWS,
+    from gateway.native.operations import (
+        batch,
+        cluster,
+        listing,
+        object_writes,
+        objects,
+        promotion,
+        tokens,
     )
+
+    modules = (
+        batch,
+        cluster,
+        listing,
+        object_writes,
+        objects,
+        promotion,
+        tokens,
+    )
+    return [row for module in modules for row in module.ROWS]
