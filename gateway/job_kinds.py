@@ -11,10 +11,13 @@ from core.lifecycle import Terms
 from core.protocols import Clock
 from gateway.config import Config
 from gateway.storage_classes import storage_classes
+from jobs.group_archive import ArchiveJob
+from jobs.group_copy import CopyObjectsJob
+from jobs.group_delete import DeleteObjectsJob
 from jobs.lifecycle import LifecycleJob
-from jobs.promote import PromoteJob
 from jobs.queue import JobKind
 from storage.node import LocalNode
+from storage.shards.service import LocalShards
 
 _NS_PER_S = 10**9
 
@@ -32,7 +35,9 @@ def job_kinds(
         LifecycleJob(
             node, node, control, clock, terms, settings.interval_s, settings.actions_per_s
         ),
-        PromoteJob(node, control, config.native.promote_from),
+        DeleteObjectsJob(node, control),
+        CopyObjectsJob(node, control),
+        ArchiveJob(node, LocalShards(node), control),
     ]
 
 

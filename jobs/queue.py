@@ -45,6 +45,9 @@ class JobContext:
         self.job_id = record.job_id
         self.arguments: Mapping[str, str] = record.arguments
         self.cursor = record.progress.cursor
+        self.created_ns = record.created_ns
+        # Whether another worker began with it, and may have done more than its progress says.
+        self.was_begun = record.deaths > 0 or record.progress != JobProgress()
         self._counters = dict(record.progress.counters)
         self._message = record.progress.message
         self._workers = record.progress.workers

@@ -7,7 +7,7 @@ one of many is compared with what the bucket lists, so that 10^18 names cost no 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from core.errors import InvalidArgument
@@ -26,20 +26,24 @@ _PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """`names` None: those that `template` says, "" for all. In any case only names that start with `prefix`."""
+    """`names` None: those that `template` says, "" for all. In any case only names that start with `prefix`.
+
+    `was_range`: the names are what a template or prefix came to, so that they may be gone again.
+    """
 
     names: Sequence[ObjectKey] | None = None
     template: str = ""
     prefix: str = ""
+    was_range: bool = False
 
     def fields(self) -> Mapping[str, Any]:
         """As JSON values."""
-        return {"names": self.names, "template": self.template, "prefix": self.prefix}
+        return asdict(self)
 
     @classmethod
     def of_fields(cls, fields: Mapping[str, Any]) -> Selection:
         """The inverse of `fields`."""
-        return cls(fields["names"], fields["template"], fields["prefix"])
+        return cls(**fields)
 
     def __str__(self) -> str:
         what = f"template {self.template!r}" if self.template else "all objects"
@@ -69,7 +73,7 @@ async def pieces(
         wanted = [name for name in selection.names if name.startswith(selection.prefix)]
         for first in range(_index(cursor), len(wanted), _PIECE):
             keys = wanted[first : first + _PIECE]
-            yield Piece(keys, str(first + len(keys)), must_exist=True)
+            yield Piece(keys, str(first + len(keys)), must_exist=not selection.was_range)
         return
     template = parse_template(selection.template)
     if not template.is_prefix and template.count <= MAX_NAMES:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from core.claims import Permission
@@ -43,7 +42,6 @@ class NativeServices:
     standing: StandingJobs = field(kw_only=True)
     load: Load = field(kw_only=True)
     batches: Batches = field(kw_only=True)
-    promote_from: tuple[Path, ...] = field(kw_only=True, default=())
 
 
 Require = Callable[

@@ -72,19 +72,18 @@ def all_rows() -> Sequence[Row]:
         batch,
         cluster,
         listing,
+        object_groups,
         object_writes,
         objects,
-        promotion,
         tokens,
     )
 
-    modules = (
-        batch,
-        cluster,
-        listing,
-        object_writes,
-        objects,
-        promotion,
-        tokens,
+    return (
+        *batch.ROWS,
+        *cluster.ROWS,
+        *listing.ROWS,
+        *object_groups.ROWS,
+        *object_writes.ROWS,
+        *objects.ROWS,
+        *tokens.ROWS,
     )
-    return [row for module in modules for row in module.ROWS]
