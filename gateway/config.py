@@ -124,6 +124,16 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class NativeConfig:
+    """What native clients may do beside what S3 clients may."""
+
+    promote_from: tuple[Path, ...] = _setting(
+        (),
+        "directories of this machine from which files may be promoted to objects, by root and by tokens that permit it",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class JobsConfig:
     """When the background jobs run."""
 
@@ -310,6 +320,7 @@ class Config:
     storage: StorageConfig = StorageConfig()
     encryption: EncryptionConfig = EncryptionConfig()
     limits: LimitsConfig = LimitsConfig()
+    native: NativeConfig = NativeConfig()
     jobs: JobsConfig = JobsConfig()
     get_batch: GetBatchConfig = GetBatchConfig()
     lifecycle: LifecycleConfig = LifecycleConfig()

@@ -15,6 +15,7 @@ from jobs.group_archive import ArchiveJob
 from jobs.group_copy import CopyObjectsJob
 from jobs.group_delete import DeleteObjectsJob
 from jobs.lifecycle import LifecycleJob
+from jobs.promote import PromoteJob
 from jobs.queue import JobKind
 from storage.node import LocalNode
 from storage.shards.service import LocalShards
@@ -38,6 +39,7 @@ def job_kinds(
         DeleteObjectsJob(node, control),
         CopyObjectsJob(node, control),
         ArchiveJob(node, LocalShards(node), control),
+        PromoteJob(node, control, config.native.promote_from),
     ]
 
 

@@ -128,6 +128,7 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
             standing=shared,
             load=load,
             batches=_batches(config, node, shards),
+            promote_from=config.native.promote_from,
         )
         native = NativeFront(services, authenticator, settings)
         native.observer = access_log

@@ -195,6 +195,12 @@ def _add_token(commands: _Commands) -> None:
         "--cluster", metavar="PERMS", default="", help="permit this on all other buckets and beside"
     )
     create.add_argument(
+        "--cluster-id",
+        metavar="ID",
+        default="",
+        help="the store that --bucket and --cluster are about (default: this one), if it trusts this issuer",
+    )
+    create.add_argument(
         "--expires", metavar="TIME", default="24h", help="lifetime, such as 30m or 7d (default 24h)"
     )
     create.add_argument(

@@ -117,7 +117,7 @@ async def _state(store: _Open, token: str) -> str:
 
 
 def _payload(arguments: argparse.Namespace, store: _Open) -> dict[str, Any]:
-    auth, cluster_id = store.config.auth, store.control.store_id
+    auth, cluster_id = store.config.auth, arguments.cluster_id or store.control.store_id
     now_s, life_s = int(time.time()), _seconds(arguments.expires)
     if life_s > auth.max_token_age_s:
         raise UsageError(f"--expires: no token may live longer than {auth.max_token_age_s:g} s")

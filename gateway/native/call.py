@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from core.claims import Permission
@@ -42,6 +43,7 @@ class NativeServices:
     standing: StandingJobs = field(kw_only=True)
     load: Load = field(kw_only=True)
     batches: Batches = field(kw_only=True)
+    promote_from: tuple[Path, ...] = field(kw_only=True, default=())
 
 
 Require = Callable[

@@ -16,9 +16,10 @@ from core.names import BucketRef
 from core.shards import BadShard, NoSuchMember, NotAShard, ShardChanged
 from gateway.batch.errors import BatchStopped, TooManySoftErrors
 from gateway.native.call import NativeResponse
-from gateway.native.faults import NoSuchTransform, NotServed, SourceChanged
+from gateway.native.faults import NoSuchTransform, NotServed, ObjectExists, SourceChanged
 from gateway.native.request import NativeRequest
 from gateway.native.routes import MethodNotAllowed, NoSuchAction, NoSuchRoute
+from jobs.local_files import NoSuchFile
 from s3api.errors import shown
 
 _SCHEMES = {"aws": "s3", "gcp": "gs", "azure": "az", "oci": "oc"}
@@ -65,6 +66,7 @@ _ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
     NoSuchTransform: (404, "ErrNotFound", lambda e, _, __: f"etl job {e.name!r} does not exist"),
     NotServed: (501, "ErrNotImpl", _reason),
     NoSuchJob: (404, "ErrXactNotFound", lambda e, _, __: f"job {e.job_id!r} does not exist"),
+    NoSuchFile: (404, "ErrNotFound", _reason),
     errors.NotFound: (404, "ErrNotFound", _own_words),
     errors.BucketExists: (
         409,
@@ -78,6 +80,7 @@ _ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
     ),
     errors.Conflict: (409, "ErrBusy", _own_words),
     ShardChanged: (409, "ErrBusy", lambda _, b, n: f"{b}/{n} was replaced meanwhile"),
+    ObjectExists: (409, "ErrBusy", lambda _, b, n: f"{b}/{n} already exists"),
     SourceChanged: (409, "ErrBusy", lambda _, b, n: f"{b}/{n} was written to while it was renamed"),
     errors.PreconditionFailed: (412, "", _own_words),
     errors.InvalidRange: (416, "ErrRangeNotSatisfiable", _own_words),

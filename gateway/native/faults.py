@@ -13,5 +13,9 @@ class NotServed(StoreError):
     """What is asked for is a part of the native API that this server does not have. Fields: reason."""
 
 
+class ObjectExists(Conflict):
+    """An object is there and may not be replaced. Fields: key."""
+
+
 class SourceChanged(Conflict):
     """An object was written to while it was renamed; both names have one now. Fields: key."""

@@ -75,15 +75,18 @@ def all_rows() -> Sequence[Row]:
         object_groups,
         object_writes,
         objects,
+        promotion,
         tokens,
     )
 
-    return (
-        *batch.ROWS,
-        *cluster.ROWS,
-        *listing.ROWS,
-        *object_groups.ROWS,
-        *object_writes.ROWS,
-        *objects.ROWS,
-        *tokens.ROWS,
+    modules = (
+        batch,
+        cluster,
+        listing,
+        object_groups,
+        object_writes,
+        objects,
+        promotion,
+        tokens,
     )
+    return [row for module in modules for row in module.ROWS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,13 @@ def second(tmp_path: Path, first: Guarded) -> Iterator[Guarded]:
         made.server.stop()
 
 
+def id_of(store: Guarded) -> str:
+    """What a store is called in the claims of tokens."""
+    said = store.server.admin("token", "inspect", store.issue("--cluster", "ro")).stdout
+    found: str = json.loads(said)["claims"]["clusters"][0]["id"]
+    return found
+
+
 def test_a_second_weir_believes_the_first(first: Guarded, second: Guarded) -> None:
     issuer = ("--issuer", first.server.endpoint)
     token = first.issue("--admin", *issuer)
@@ -47,6 +55,10 @@ def test_a_second_weir_believes_the_first(first: Guarded, second: Guarded) -> No
     assert second.ask("GET", PATH, token).content == b"second"
     # What is said of the first cluster alone permits nothing here.
     assert second.ask("GET", PATH, first.issue("--cluster", "all", *issuer)).status_code == 403
+    cluster_id = id_of(second)
+    there = first.issue("--cluster", "ro", "--cluster-id", cluster_id, *issuer)
+    assert second.ask("GET", PATH, there).content == b"second"
+    assert second.ask("PUT", PATH, there, data=b"x").status_code == 403
     # The issuer that a token names must be one that is trusted, whoever signed it.
     reply = second.ask("GET", PATH, first.issue("--admin", "--issuer", "http://127.0.0.1:1"))
     assert (reply.status_code, "issuer" in reply.text) == (401, True)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.app import Websites, build_app
+from gateway.app import Websites, WellKnown, build_app
 
 
 async def s3_front(scope: Any, _receive: Any, send: Any) -> None:
@@ -27,6 +27,7 @@ async def native_front(scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": scope["raw_path"]})
 
 
+NO_WEBSITES = Websites(site_front)
 WEBSITES = Websites(site_front, ("site.test",), frozenset({8080}))
 
 
@@ -103,3 +104,34 @@ def test_websites_are_told_by_host_name_or_port(base_url: str, is_website: bool)
     assert ask("/-/health", {"/a": "ok"}, base_url=base_url).status_code == (
         298 if is_website else 200
     )
+
+
+# --- /.well-known/ -----------------------------------------------------------------------------------------------
+
+
+async def well_known(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 297, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("http://weir.test/.well-known/jwks.json", 297),
+        ("http://s3.test/.well-known/jwks.json", 297),
+        ("http://bucket.s3.test/.well-known/jwks.json", 299),
+        ("http://weir.test/.well-known", 299),
+        ("http://weir.test/bucket/.well-known/jwks.json", 299),
+    ],
+)
+def test_well_known_but_of_buckets(url: str, status: int) -> None:
+    async def run() -> httpx.Response:
+        async def health() -> Mapping[str, str]:
+            return {}
+
+        told = WellKnown(well_known, (b".s3.test",))
+        transport = httpx.ASGITransport(build_app(s3_front, s3_front, health, NO_WEBSITES, told))
+        async with httpx.AsyncClient(transport=transport) as client:
+            return await client.get(url)
+
+    assert asyncio.run(run()).status_code == status
