@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from backends.memory_buckets import StoredPart, Uploading
 from backends.memory_keys import MemoryKeyService
 from backends.memory_listing import page_of_uploads
 from backends.memory_objects import (
     MemoryObjects,
-    StoredPart,
-    Uploading,
     checksum_of,
     etag_of,
     read_whole,

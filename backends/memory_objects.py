@@ -1,25 +1,22 @@
-"""Owns the buckets and objects of a MemoryStore; backends.memory adds uploads, backends.memory_versions the rules."""
+"""Owns the objects of a MemoryStore; backends.memory adds uploads, backends.memory_versions the rules."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
+from backends.memory_buckets import MemoryBuckets
 from backends.memory_listing import page_of_objects, page_of_versions
-from backends.memory_versions import Change, Stored, Versions
+from backends.memory_versions import Change, Stored
 from core.checksums import digest_sync
 from core.conditions import check_copy_source, check_read
 from core.control import KeyService
 from core.deletion import DeleteItem, DeleteResult
 from core.encryption import CustomerKey, EncryptionMode, EncryptionRequest, ObjectEncryption
 from core.errors import (
-    BucketExists,
-    BucketNotEmpty,
-    BucketOwnedByYou,
     DigestMismatch,
     EntityTooLarge,
     IncompleteBody,
-    NoSuchBucket,
     StoreError,
 )
 from core.listing import (
@@ -28,7 +25,7 @@ from core.listing import (
     VersionListPage,
     VersionListQuery,
 )
-from core.names import BucketRef, ObjectKey, UploadId, UserId
+from core.names import ObjectKey, UserId
 from core.protocols import BodyStream, Clock, FileSlice
 from core.ranges import resolve_range
 from core.sealing import check_customer_key, new_encryption, open_encryption
@@ -36,7 +33,6 @@ from core.types import (
     MAX_PUT_BYTES,
     NO_CONDITIONS,
     Bucket,
-    BucketProps,
     ByteRange,
     CannedAcl,
     Checksum,
@@ -45,31 +41,8 @@ from core.types import (
     ObjectAttributes,
     ObjectChanges,
     ObjectInfo,
-    User,
 )
-from core.uploads import Upload, UploadedPart
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPart:
-    part: UploadedPart
-    data: bytes
-
-
-@dataclass(slots=True)
-class Uploading:
-    upload: Upload
-    parts: dict[int, StoredPart] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Contents:
-    """What one bucket holds. `completed` remembers which version each finished upload made, by its order."""
-
-    bucket: Bucket
-    versions: Versions = field(default_factory=Versions)
-    uploads: dict[UploadId, Uploading] = field(default_factory=dict)
-    completed: dict[UploadId, int] = field(default_factory=dict)
+from core.uploads import Upload
 
 
 class MemoryReader:
@@ -94,74 +67,16 @@ class MemoryReader:
         return None
 
 
-class MemoryObjects:
+class MemoryObjects(MemoryBuckets):
     """The part of ObjectService that knows no uploads."""
 
     def __init__(self, clock: Clock, keys: KeyService) -> None:
-        self._clock = clock
+        super().__init__(clock)
         self._keys = keys
-        self.known_users: Sequence[User] = ()
-        self._buckets: dict[BucketRef, Contents] = {}
-        self._last_bucket_id = 0
         self.announced: list[tuple[str, bytes]] = []
 
     async def announce(self, bucket: Bucket, messages: Mapping[str, bytes]) -> None:
         self.announced.extend(messages.items())
-
-    # --- buckets ---
-
-    def get_bucket(self, ref: BucketRef) -> Bucket:
-        try:
-            return self._buckets[ref].bucket
-        except KeyError:
-            raise NoSuchBucket(bucket=ref.name) from None
-
-    def user(self, user_id: UserId) -> User | None:
-        return next((user for user in self.known_users if user.user_id == user_id), None)
-
-    def users_with_email(self, email: str) -> Sequence[User]:
-        wanted = email.casefold()
-        return [user for user in self.known_users if wanted and user.email.casefold() == wanted]
-
-    async def list_buckets(
-        self, owner_id: UserId, *, prefix: str = "", after: str = "", limit: int | None = None
-    ) -> Sequence[Bucket]:
-        buckets = [contents.bucket for contents in self._buckets.values()]
-        wanted = [
-            bucket
-            for bucket in buckets
-            if bucket.owner.user_id == owner_id
-            and bucket.name.startswith(prefix)
-            and bucket.name > after
-        ]
-        return sorted(wanted, key=lambda bucket: bucket.name)[:limit]
-
-    async def create_bucket(
-        self, ref: BucketRef, *, owner: User, region: str, props: BucketProps
-    ) -> Bucket:
-        existing = self._buckets.get(ref)
-        if existing is not None:
-            is_own = existing.bucket.owner.user_id == owner.user_id
-            raise BucketOwnedByYou(bucket=ref.name) if is_own else BucketExists(bucket=ref.name)
-        self._last_bucket_id += 1
-        bucket = Bucket(ref, self._last_bucket_id, owner, self._clock.now_ns(), region, props)
-        self._buckets[ref] = Contents(bucket)
-        return bucket
-
-    async def update_bucket_props(
-        self, bucket: Bucket, change: Callable[[BucketProps], BucketProps]
-    ) -> Bucket:
-        contents = self._contents(bucket)
-        contents.bucket = replace(contents.bucket, props=change(contents.bucket.props))
-        return contents.bucket
-
-    async def delete_bucket(self, bucket: Bucket) -> None:
-        if self._contents(bucket).versions:
-            raise BucketNotEmpty(bucket=bucket.name)
-        del self._buckets[bucket.ref]
-
-    async def is_empty(self, bucket: Bucket) -> bool:
-        return not self._contents(bucket).versions
 
     # --- objects ---
 
@@ -308,13 +223,6 @@ class MemoryObjects:
         return page_of_objects((info for info in latest if not info.is_delete_marker), query)
 
     # --- what the operations share ---
-
-    def _contents(self, bucket: Bucket) -> Contents:
-        contents = self._buckets.get(bucket.ref)
-        # A bucket made anew under the same name has another id, and none of the old one's callers.
-        if contents is None or contents.bucket.bucket_id != bucket.bucket_id:
-            raise NoSuchBucket(bucket=bucket.name)
-        return contents
 
     def _stored(self, bucket: Bucket, key: ObjectKey, version_id: str | None) -> Stored:
         return self._contents(bucket).versions.read(key, version_id)

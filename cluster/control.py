@@ -26,6 +26,7 @@ from core.errors import (
     BucketOwnedByYou,
     Conflict,
     Corrupt,
+    InvalidBucketState,
     NoSuchAccessKey,
     NoSuchBucket,
     NoSuchUser,
@@ -232,6 +233,29 @@ class EmbeddedControlStore:
             transaction.note(_BUCKET, str(bucket.bucket_id))
         return replace(bucket, props=props)
 
+    def rename_bucket_sync(self, bucket: Bucket, to: BucketRef) -> Bucket:
+        with self.database.transaction() as change:
+            row = change.execute(
+                "SELECT props FROM buckets WHERE bucket_id = ?", (bucket.bucket_id,)
+            ).fetchone()
+            if row is None:
+                raise NoSuchBucket(bucket=bucket.name)
+            taken = change.execute(
+                "SELECT 1 FROM buckets WHERE provider = ? AND namespace = ? AND name = ?",
+                (to.provider, to.namespace, to.name),
+            ).fetchone()
+            if taken:
+                raise BucketExists(bucket=to.name, ref=to)
+            props = _decode_props(row[0], bucket.name)
+            if props.policy:
+                raise InvalidBucketState(reason="its policy names the bucket; remove that first")
+            change.execute(
+                "UPDATE buckets SET provider = ?, namespace = ?, name = ? WHERE bucket_id = ?",
+                (to.provider, to.namespace, to.name, bucket.bucket_id),
+            )
+            change.note(_BUCKET, str(bucket.bucket_id))
+        return replace(bucket, ref=to, props=props)
+
     def delete_bucket_sync(self, ref: BucketRef) -> None:
         with self.database.transaction() as change:
             bucket_id = _bucket_id(change, ref)
@@ -309,14 +333,14 @@ class EmbeddedControlStore:
         row = reader.execute(
             f"SELECT {_BUCKET_COLUMNS} FROM buckets WHERE bucket_id = ?", (bucket_id,)
         ).fetchone()
-        if row is not None:
-            bucket = self._decode_bucket(row)
+        bucket = None if row is None else self._decode_bucket(row)
+        ref = self._refs.pop(bucket_id, None)
+        if bucket is not None:
             self._refs[bucket_id] = bucket.ref
             self._buckets[bucket.ref] = bucket
-            return
-        ref = self._refs.pop(bucket_id, None)
-        # The name may have been taken again by a bucket of another id, read before this one.
-        if ref is not None and self._buckets[ref].bucket_id == bucket_id:
+        # Deleted or renamed. The name may have been taken again by a bucket of another id, read before this one.
+        is_former = ref is not None and (bucket is None or ref != bucket.ref)
+        if is_former and ref in self._buckets and self._buckets[ref].bucket_id == bucket_id:
             del self._buckets[ref]
 
     def _decode_bucket(self, row: tuple[Any, ...]) -> Bucket:

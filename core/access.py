@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Protocol
 
 from core import acl
-from core.claims import Permission
+from core.claims import ALL_ACCESS, Permission
 from core.errors import Denied
 from core.policy.document import Effect, parsed
 from core.policy.evaluation import Ask, evaluate
@@ -36,6 +36,9 @@ _EVERYBODYS = frozenset(
 )
 """What concerns no bucket, and yet users other than root may do."""
 _POLICY_ACTIONS = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
+
+
+_CHANGES_ACCESS = Permission.PATCH | Permission.SET_BUCKET_ACL
 
 
 class Facts(Protocol):
@@ -96,6 +99,7 @@ def is_plain(identity: Identity, bucket: Bucket) -> bool:
         and (claims is None or claims.is_admin)
         and not bucket.props.policy
         and not user.policies
+        and bucket.props.native.access == ALL_ACCESS
         and (user.user_id == bucket.owner.user_id or user.is_root)
     )
 
@@ -107,14 +111,17 @@ def authorize(
     facts: Facts,
     permission: Permission | None = None,
 ) -> Decision:
-    """The decision, in the order that AWS evaluates in: what a token leaves, an explicit denial, who pays, what the
-    user's own policies leave, and then whether bucket policy, ownership or ACL allow it.
+    """The decision, in the order that AWS evaluates in: what a token and the bucket's `access` leave, an explicit
+    denial, who pays, what the user's own policies leave, and then whether bucket policy, ownership or ACL allow it.
 
     `permission` is what a token must have, where that is not what the action says."""
-    claims = identity.claims
-    if claims is not None:
+    claims, mask = identity.claims, resource.bucket.props.native.access
+    if claims is not None or mask != ALL_ACCESS:
         wanted = permission_of(action) if permission is None else permission
-        if not claims.permits(wanted, resource.bucket.ref):
+        if claims is not None and not claims.permits(wanted, resource.bucket.ref):
+            return Decision.DENIED
+        # What the bucket permits to nobody, but for the change of that.
+        if wanted & ~mask & ~_CHANGES_ACCESS:
             return Decision.DENIED
     try:
         return _decide(identity, action, resource, _AllFacts(identity, resource, facts))

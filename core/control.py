@@ -49,6 +49,9 @@ class ControlStore(Protocol):
     ) -> Bucket:
         """See ObjectService.update_bucket_props. Raises NoSuchBucket, also for a bucket made anew under the name."""
 
+    def rename_bucket_sync(self, bucket: Bucket, to: BucketRef) -> Bucket:
+        """See ObjectService.rename_bucket; but what other buckets say of this one is not looked at."""
+
     def delete_bucket_sync(self, ref: BucketRef) -> None:
         """Raises NoSuchBucket."""
 

@@ -27,6 +27,11 @@ _RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 # Top-level routes of the native API that are long enough to be bucket names (design: one port).
 _RESERVED_NAMES = frozenset({"ais", "aws", "gcp", "azure", "oci"})
+_NATIVE_BUCKET_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+# The routes that are too short for S3 names, too.
+_RESERVED_NATIVE_NAMES = _RESERVED_NAMES | {"v1", "s3", "gs", "az", "oc", "ht", "-"}
+SYSTEM_BUCKETS = frozenset({".sys-inventory", ".sys-shardidx"})
+"""Names of the buckets in which the store keeps what it makes of others."""
 
 
 @light
@@ -37,6 +42,11 @@ class BucketRef:
     name: BucketName
     provider: str = "ais"
     namespace: str = ""
+
+    @property
+    def is_for_s3(self) -> bool:
+        """Whether S3 clients see it among their buckets."""
+        return self.provider == "ais" and not self.namespace and not self.name.startswith(".")
 
 
 def parse_bucket_name(text: str) -> BucketName:
@@ -53,6 +63,22 @@ def parse_bucket_name(text: str) -> BucketName:
         or text.endswith(_RESERVED_SUFFIXES)
         or text in _RESERVED_NAMES
         or _is_ip_address(text)
+    ):
+        raise InvalidBucketName(bucket=text)
+    return BucketName(text)
+
+
+def parse_native_bucket_name(text: str) -> BucketName:
+    """Check a name for a new bucket by the rules of the native API, which are laxer than S3's.
+
+    A leading dot is for system buckets alone. Raises InvalidBucketName.
+    """
+    if (
+        not _NATIVE_BUCKET_NAME.match(text)
+        or ".." in text
+        or text == "."
+        or (text.startswith(".") and text not in SYSTEM_BUCKETS)
+        or text in _RESERVED_NATIVE_NAMES
     ):
         raise InvalidBucketName(bucket=text)
     return BucketName(text)

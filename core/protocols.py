@@ -327,16 +327,18 @@ class ObjectStore(Protocol):
 class StorageNode(ObjectStore, Protocol):
     """A target: an ObjectStore on this machine's mountpaths, or another node over HTTP."""
 
-    async def close_bucket(self, bucket: Bucket) -> None:
+    async def close_bucket(self, bucket: Bucket, *, even_if_full: bool = False) -> None:
         """Refuse every later write to the bucket with NoSuchBucket, provided that it holds no object now.
 
-        Raises BucketNotEmpty and changes nothing otherwise. Idempotent; `reopen_bucket` undoes it."""
+        Raises BucketNotEmpty and changes nothing otherwise, unless `even_if_full`. Idempotent; `reopen_bucket` undoes
+        it."""
 
     async def reopen_bucket(self, bucket: Bucket) -> None:
         """Accept writes again, after a deletion that did not go through. Idempotent."""
 
-    async def drop_bucket(self, bucket: Bucket) -> None:
-        """Forget everything of a deleted bucket: uploads in progress and their parts. Idempotent."""
+    async def drop_bucket(self, bucket: Bucket) -> bool:
+        """Forget what is left of a deleted bucket, which is closed: objects, uploads in progress and their parts. A
+        bounded part of it at a time; whether all is gone. Idempotent."""
 
     async def health(self) -> Mapping[str, str]:
         """Per mountpath: "ok", or what is wrong with it."""
@@ -357,7 +359,10 @@ class ObjectService(ObjectStore, Protocol):
     async def list_buckets(
         self, owner_id: UserId, *, prefix: str = "", after: str = "", limit: int | None = None
     ) -> Sequence[Bucket]:
-        """Buckets of an owner in name order, names > `after`; all if `limit` is None."""
+        """Buckets of an owner that S3 clients see, in name order, names > `after`; all if `limit` is None."""
+
+    def all_buckets(self) -> Sequence[Bucket]:
+        """Every bucket of every owner, provider and namespace, in order of name. From memory; never blocks."""
 
     async def create_bucket(
         self, ref: BucketRef, *, owner: User, region: str, props: BucketProps
@@ -372,6 +377,21 @@ class ObjectService(ObjectStore, Protocol):
 
     async def delete_bucket(self, bucket: Bucket) -> None:
         """Raises NoSuchBucket, BucketNotEmpty. No object can appear in the bucket once it began to succeed."""
+
+    async def destroy_bucket(self, bucket: Bucket) -> None:
+        """Delete a bucket with all that is in it. Its name is free at once; the space is given back in a while, also
+        over a crash. A crash before the return leaves the bucket whole or gone.
+
+        Raises NoSuchBucket; ObjectLocked for one with object lock that is not empty."""
+
+    async def rename_bucket(self, bucket: Bucket, to: BucketRef) -> Bucket:
+        """Give a bucket another name, in one step: what is in it stays where it is.
+
+        Raises NoSuchBucket, BucketExists; InvalidBucketState where something is bound to the present name: its own
+        policy, or another bucket's access logs."""
+
+    async def ensure_system_bucket(self, ref: BucketRef) -> Bucket:
+        """The bucket of that name, root's own, made if there is none."""
 
 
 class TokenVerifier(Protocol):

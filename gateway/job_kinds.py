@@ -11,6 +11,7 @@ from core.lifecycle import Terms
 from core.protocols import Clock
 from gateway.config import Config
 from gateway.storage_classes import storage_classes
+from jobs.bucket_summary import BucketSummaryJob
 from jobs.group_archive import ArchiveJob
 from jobs.group_copy import CopyObjectsJob
 from jobs.group_delete import DeleteObjectsJob
@@ -39,6 +40,7 @@ def job_kinds(
         DeleteObjectsJob(node, control),
         CopyObjectsJob(node, control),
         ArchiveJob(node, LocalShards(node), control),
+        BucketSummaryJob(node, control),
         PromoteJob(node, control, config.native.promote_from),
     ]
 

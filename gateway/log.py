@@ -6,8 +6,10 @@ import json
 import logging
 import sys
 import time
+from pathlib import Path
 
 from gateway.config import LogConfig
+from gateway.node_log import NodeLog
 
 
 class TextFormatter(logging.Formatter):
@@ -48,3 +50,15 @@ def configure_logging(config: LogConfig) -> None:
     logging.basicConfig(level=config.level.upper(), handlers=[handler], force=True)
     # It announces each start and end of a worker; what goes wrong it says at a higher level.
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def keep_log(config: LogConfig, directory: Path) -> None:
+    """Keep the last of the log in a directory too, as text, from where clients of the native API read it."""
+    try:
+        kept = NodeLog(directory)
+    except OSError as error:
+        logging.getLogger(__name__).warning("the log is not kept in %s: %s", directory, error)
+        return
+    kept.setFormatter(TextFormatter())
+    kept.setLevel(config.level.upper())
+    logging.getLogger().addHandler(kept)

@@ -9,8 +9,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from core.control import ControlStore
-from core.errors import NoSuchBucket
-from core.names import BucketRef, UserId
+from core.errors import (
+    BucketExists,
+    BucketNotEmpty,
+    BucketOwnedByYou,
+    InvalidBucketState,
+    NoSuchBucket,
+    ObjectLocked,
+)
+from core.names import BucketName, BucketRef, UserId
 from core.protocols import Clock, StorageNode
 from core.types import Bucket, BucketProps, User
 
@@ -66,9 +73,12 @@ class SingleNodeService:
         found = [
             bucket
             for bucket in self._control.buckets(None if sees_all else owner_id)
-            if bucket.name > after and bucket.name.startswith(prefix)
+            if bucket.name > after and bucket.name.startswith(prefix) and bucket.ref.is_for_s3
         ]
         return found if limit is None else found[:limit]
+
+    def all_buckets(self) -> Sequence[Bucket]:
+        return self._control.buckets()
 
     async def create_bucket(
         self, ref: BucketRef, *, owner: User, region: str, props: BucketProps
@@ -88,6 +98,32 @@ class SingleNodeService:
         await self._node.close_bucket(bucket)
         await asyncio.shield(self._finish_delete(bucket))
 
+    async def destroy_bucket(self, bucket: Bucket) -> None:
+        """As a deletion, but that the bucket may be full when it is closed. The job worker drops what is too much to
+        be dropped here."""
+        try:
+            await self._node.close_bucket(bucket, even_if_full=bucket.props.object_lock is None)
+        except BucketNotEmpty:
+            raise ObjectLocked(reason="the bucket has object lock and is not empty") from None
+        await asyncio.shield(self._finish_delete(bucket))
+
+    async def rename_bucket(self, bucket: Bucket, to: BucketRef) -> Bucket:
+        for other in self._control.buckets():
+            logging = other.props.logging
+            if logging is not None and bucket.ref == BucketRef(BucketName(logging.target_bucket)):
+                raise InvalidBucketState(reason=f"bucket {other.name} sends its access logs there")
+        return await asyncio.to_thread(self._control.rename_bucket_sync, bucket, to)
+
+    async def ensure_system_bucket(self, ref: BucketRef) -> Bucket:
+        bucket = self._control.bucket(ref)
+        if bucket is not None:
+            return bucket
+        root = next(user for user in self._control.users() if user.is_root)
+        try:
+            return await self.create_bucket(ref, owner=root, region="", props=BucketProps())
+        except (BucketExists, BucketOwnedByYou):
+            return self.get_bucket(ref)
+
     async def _finish_delete(self, bucket: Bucket) -> None:
         try:
             await asyncio.to_thread(self._control.delete_bucket_sync, bucket.ref)
@@ -96,4 +132,4 @@ class SingleNodeService:
         except BaseException:
             await self._node.reopen_bucket(bucket)
             raise
-        await self._node.drop_bucket(bucket)
+        await self._node.drop_bucket(bucket)  # a part at most; the job worker sees to the rest

@@ -66,6 +66,11 @@ def server_log_directory(control: EmbeddedControlStore) -> Path:
     return control.home / CONTROL_DIRECTORY / "server-logs"
 
 
+def node_log_directory(home: Path) -> Path:
+    """Where the last of the log is kept, in the data directory that holds the control store."""
+    return home / CONTROL_DIRECTORY / "log"
+
+
 def prepare_store(config: Config) -> PreparedStore:
     """Make or find the store, with its root user. No database stays open, so the caller may fork.
 

@@ -22,15 +22,17 @@ from cluster.jobs import JobRecords
 from cluster.standing_jobs import StandingRecords
 from core.protocols import Clock
 from core.shards import Shards
+from core.types import BucketProps
 from gateway.access_log import AccessLog
 from gateway.allocator import tune_malloc
 from gateway.app import Websites, WellKnown, build_app
 from gateway.batch.service import Batches, BatchSettings, LocalSenders
 from gateway.clock import SystemClock
 from gateway.config import Config
+from gateway.identity import node_identity
 from gateway.job_kinds import owner_name
 from gateway.keys import open_key_service
-from gateway.native.call import NativeServices, NodeIdentity
+from gateway.native.call import NativeServices
 from gateway.native.front import NativeFront
 from gateway.node import open_node
 from gateway.protocol import Limits, limited
@@ -40,7 +42,6 @@ from gateway.storage_classes import storage_classes
 from gateway.tokens.published import Published
 from gateway.tokens.setup import open_tokens
 from gateway.tokens.verifier import Tokens
-from gateway.version import __version__
 from jobs.load import LoadMonitor, SystemProbe
 from jobs.log_spool import SpoolWriter
 from jobs.standing import SharedJobs
@@ -49,6 +50,7 @@ from s3api.auth.open import OpenAuthenticator
 from s3api.call import Authenticator as AnyAuthenticator
 from s3api.call import Settings
 from s3api.edge import S3Front
+from s3api.encryption import default_for_new_buckets
 from s3api.router import OperationRouter
 from s3api.website import Visitors, WebsiteRouter
 from storage.bulk import LocalBatchSender
@@ -61,9 +63,15 @@ _BACKLOG = 2048
 
 
 def run_worker(
-    config: Config, sockets: list[socket.socket], worker_index: int, parent_alive_fd: int
+    config: Config,
+    sockets: list[socket.socket],
+    worker_index: int,
+    parent_alive_fd: int,
+    *,
+    started_ns: int = 0,
 ) -> None:
-    """Serve on bound sockets until SIGTERM or the parent's death; requests in flight may end."""
+    """Serve on bound sockets until SIGTERM or the parent's death; requests in flight may end. `started_ns` is when the
+    node started, before any of its workers did."""
     import uvloop
 
     tune_malloc()
@@ -72,10 +80,12 @@ def run_worker(
     # uvicorn raises again, when it has drained, each signal that it took; what follows then must still run.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(config, sockets, parent_alive_fd))
+        runner.run(_serve(config, sockets, parent_alive_fd, started_ns))
 
 
-async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: int) -> None:
+async def _serve(
+    config: Config, sockets: list[socket.socket], parent_alive_fd: int, started_ns: int
+) -> None:
     clock = SystemClock()
     control = open_control(config)
     keys = open_key_service(config, control)
@@ -117,14 +127,16 @@ async def _serve(config: Config, sockets: list[socket.socket], parent_alive_fd: 
         )
         site_front.server_log = server_log
         websites = Websites(site_front, domains, _website_ports(config, sockets))
-        identity = NodeIdentity(control.store_id, "t1", clock.now_ns(), __version__)
         services = NativeServices(
             service,
             records,
             shards,
             clock,
-            identity,
+            node_identity(config, control, started_ns or clock.now_ns()),
             tokens,
+            node.health,
+            BucketProps(encryption=default_for_new_buckets(settings)),
+            settings.region,
             standing=shared,
             load=load,
             batches=_batches(config, node, shards),

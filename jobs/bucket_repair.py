@@ -1,5 +1,6 @@
-"""Owns the end of bucket deletions that were cut short: a bucket that storage has closed to writes, though the control
-store still names it, is opened again; one that the control store has forgotten is dropped for good.
+"""Owns the end of bucket deletions that were cut short, or too much for the request: a bucket that storage has closed
+to writes, though the control store still names it, is opened again; one that the control store has forgotten is
+dropped for good, with all that is in it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class ClosedBuckets(Protocol):
         """Bucket id → when it was closed, ns since the epoch, of all that are closed now."""
 
     async def reopen_bucket(self, bucket: Bucket) -> None: ...
-    async def forget_bucket(self, bucket_id: int) -> None:
+    async def forget_bucket(self, bucket_id: int) -> bool:
         """drop_bucket, for a bucket of which nothing but the id is known any more."""
 
 
@@ -51,17 +52,22 @@ class BucketRepairJob:
         before_ns = max(self.clock.now_ns() - GRACE_NS, self.started_ns)
         reopened = dropped = 0
         for bucket_id, closed_ns in closed.items():
-            if stop.is_set():
-                break
-            if closed_ns >= before_ns:
-                continue
             bucket = named.get(bucket_id)
             if bucket is None:
-                await self.node.forget_bucket(bucket_id)
-                dropped += 1
-            else:
+                # A worker may be at it too; each of its commits and ours finds what is left.
+                dropped += await self._drop(bucket_id, stop)
+            elif closed_ns < before_ns:
                 await self.node.reopen_bucket(bucket)
                 reopened += 1
+            if stop.is_set():
+                break
         if not reopened and not dropped:
             return ""
         return f"reopened {reopened} buckets, dropped {dropped}"
+
+    async def _drop(self, bucket_id: int, stop: asyncio.Event) -> bool:
+        """Whether it came to the end."""
+        while not await self.node.forget_bucket(bucket_id):
+            if stop.is_set():
+                return False
+        return True

@@ -24,7 +24,7 @@ from core.encryption import (
     ObjectEncryption,
 )
 from core.errors import Denied, InvalidArgument
-from s3api.call import Call
+from s3api.call import Call, Settings
 from s3api.protocol_errors import (
     InvalidEncryptionAlgorithm,
     InvalidRequest,
@@ -257,6 +257,6 @@ def written_encryption_headers(
     return headers
 
 
-def default_for_new_buckets(call: Call) -> DefaultEncryption | None:
+def default_for_new_buckets(settings: Settings) -> DefaultEncryption | None:
     """What the settings give a new bucket."""
-    return DefaultEncryption() if call.settings.encrypts_new_buckets else None
+    return DefaultEncryption() if settings.encrypts_new_buckets else None

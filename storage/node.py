@@ -149,13 +149,12 @@ class LocalNode:
             lambda connections: is_empty_sync(connections, bucket.bucket_id)
         )
 
-    async def drop_bucket(self, bucket: Bucket) -> None:
-        """Only uploads in progress can be left in a closed bucket."""
-        await self.forget_bucket(bucket.bucket_id)
+    async def drop_bucket(self, bucket: Bucket) -> bool:
+        return await self.forget_bucket(bucket.bucket_id)
 
-    async def forget_bucket(self, bucket_id: int) -> None:
+    async def forget_bucket(self, bucket_id: int) -> bool:
         """`drop_bucket`, for a bucket of which nothing but the id is known any more."""
-        await self._buckets.drop(bucket_id)
+        return await self._buckets.drop(bucket_id)
 
     async def closed_buckets(self) -> Mapping[int, int]:
         """Bucket id → when it was closed, ns since the epoch, of all that are closed and not dropped."""

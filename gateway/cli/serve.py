@@ -20,8 +20,14 @@ from gateway.cli.options import UsageError, keep_files_private, load
 from gateway.config import Config
 from gateway.config_sources import ConfigError
 from gateway.listeners import CannotListenError, bind_workers
-from gateway.log import configure_logging
-from gateway.startup import NoSuchStore, PreparedStore, control_home, prepare_store
+from gateway.log import configure_logging, keep_log
+from gateway.startup import (
+    NoSuchStore,
+    PreparedStore,
+    control_home,
+    node_log_directory,
+    prepare_store,
+)
 from gateway.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
@@ -43,6 +49,7 @@ def serve(arguments: argparse.Namespace) -> int:
     keep_files_private()
     store = prepare_store(config)
     started_ns = time.time_ns()
+    keep_log(config.log, node_log_directory(control_home(config.data)))
     for problem in store.problems:
         logger.error("mountpath unavailable, serving the others: %s", problem)
     sockets = early or _bind(config)
@@ -55,7 +62,7 @@ def serve(arguments: argparse.Namespace) -> int:
     return Supervisor(
         config,
         sockets,
-        run_worker,
+        partial(run_worker, started_ns=started_ns),
         partial(run_job_worker, started_ns=started_ns),
         announce=lambda: _announce(config, store, endpoint, website_endpoint),
     ).run()

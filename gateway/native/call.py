@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,24 +15,40 @@ from core.load import Load
 from core.names import BucketRef, ObjectKey, parse_object_key
 from core.protocols import BodyStream, Clock, ObjectReader, ObjectService, TokenVerifier
 from core.shards import Shards
-from core.types import Bucket, Identity
+from core.types import Bucket, BucketProps, Identity
 from gateway.batch.service import Batches
 from gateway.native.request import NativeRequest
+
+HealthCheck = Callable[[], Awaitable[Mapping[str, str]]]
+"""Mountpath → "ok", or what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeIdentity:
-    """What this node and its cluster are called towards native clients, and where they reach it."""
+    """What this node and its cluster are called towards native clients, and what is to be said of its settings.
+
+    `cluster_id` is made once with the store, and `node_id` follows from it: the target's name."""
 
     cluster_id: str
     node_id: str
     started_ns: int
     version: str
+    requires_auth: bool = True
+    is_https: bool = False
+    log_level: str = "info"
+    data_dirs: tuple[Path, ...] = ()
+    log_dir: Path = Path()
+
+    @property
+    def proxy_id(self) -> str:
+        """The node's name as the one proxy of the cluster, beside that as its one target."""
+        return f"p{self.node_id[1:]}"
 
 
 @dataclass(frozen=True, slots=True)
 class NativeServices:
-    """All that operations work with. `standing`: what requests do of a kind of job themselves; `load`: the node's."""
+    """All that operations work with. `standing`: what requests do of a kind of job themselves; `load`: the node's.
+    `health`: what each mountpath says of itself; `new_bucket`, `region`: what buckets get that are made here."""
 
     store: ObjectService
     jobs: JobStore
@@ -40,6 +56,9 @@ class NativeServices:
     clock: Clock
     node: NodeIdentity
     tokens: TokenVerifier | None = None
+    health: HealthCheck | None = None
+    new_bucket: BucketProps = field(default_factory=BucketProps)
+    region: str = ""
     standing: StandingJobs = field(kw_only=True)
     load: Load = field(kw_only=True)
     batches: Batches = field(kw_only=True)
@@ -131,7 +150,8 @@ class Row:
     """One way to ask for an operation: method, resource, how many names its path has, and the action of its message.
 
     `action` None: the body is not a message, or the handler reads it itself. "": a message without action (or no
-    body). A path of one name or more on `names` -1 is of any length.
+    body). A path of one name or more on `names` -1 is of any length. With `what`, the query's parameter of that name
+    chooses, and no message is read.
     """
 
     method: str
@@ -139,3 +159,4 @@ class Row:
     names: int
     handler: Handler
     action: str | None = None
+    what: str | None = None

@@ -16,9 +16,15 @@ from core.names import BucketRef
 from core.shards import BadShard, NoSuchMember, NotAShard, ShardChanged
 from gateway.batch.errors import BatchStopped, TooManySoftErrors
 from gateway.native.call import NativeResponse
-from gateway.native.faults import NoSuchTransform, NotServed, ObjectExists, SourceChanged
+from gateway.native.faults import (
+    NoSuchNode,
+    NoSuchTransform,
+    NotServed,
+    ObjectExists,
+    SourceChanged,
+)
 from gateway.native.request import NativeRequest
-from gateway.native.routes import MethodNotAllowed, NoSuchAction, NoSuchRoute
+from gateway.native.routes import MethodNotAllowed, NoSuchAction, NoSuchQuery, NoSuchRoute
 from jobs.local_files import NoSuchFile
 from s3api.errors import shown
 
@@ -67,6 +73,7 @@ _ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
     NotServed: (501, "ErrNotImpl", _reason),
     NoSuchJob: (404, "ErrXactNotFound", lambda e, _, __: f"job {e.job_id!r} does not exist"),
     NoSuchFile: (404, "ErrNotFound", _reason),
+    NoSuchNode: (404, "ErrNotFound", lambda e, _, __: f"node {e.node_id!r} does not exist"),
     errors.NotFound: (404, "ErrNotFound", _own_words),
     errors.BucketExists: (
         409,
@@ -78,6 +85,7 @@ _ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
         "ErrBckAlreadyExists",
         lambda _, b, __: f'bucket "{b}" already exists',
     ),
+    errors.InvalidBucketState: (409, "ErrBusy", _reason),
     errors.Conflict: (409, "ErrBusy", _own_words),
     ShardChanged: (409, "ErrBusy", lambda _, b, n: f"{b}/{n} was replaced meanwhile"),
     ObjectExists: (409, "ErrBusy", lambda _, b, n: f"{b}/{n} already exists"),
@@ -88,6 +96,7 @@ _ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
     BadShard: (400, "", _reason),
     errors.Invalid: (400, "", _reason),
     errors.EntityTooLarge: (413, "", _own_words),
+    errors.ObjectLocked: (403, "", _reason),
     errors.BadToken: (401, "", _reason),
     errors.Denied: (403, "", lambda _, b, __: f"access denied{f' ({b})' if b else ''}"),
     TooManySoftErrors: (
@@ -98,6 +107,7 @@ _ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
     BatchStopped: (410, "ErrAborted", lambda _, __, ___: "the get-batch job was stopped"),
     NoSuchRoute: (404, "", lambda e, _, __: f"no such path: {e.path}"),
     NoSuchAction: (400, "", lambda e, _, __: f"unknown action {e.action!r}"),
+    NoSuchQuery: (400, "", lambda e, _, __: f"unknown query what={e.what!r}"),
     MethodNotAllowed: (405, "", lambda e, _, __: f"{e.method} is not allowed here"),
     errors.OutOfSpace: (507, "ErrCapacityExceeded", _own_words),
     errors.Overloaded: (429, "ErrTooManyRequests", _own_words),

@@ -1,4 +1,4 @@
-"""Owns the errors that only native requests for objects meet."""
+"""Owns the errors that only native requests meet."""
 
 from __future__ import annotations
 
@@ -19,3 +19,7 @@ class ObjectExists(Conflict):
 
 class SourceChanged(Conflict):
     """An object was written to while it was renamed; both names have one now. Fields: key."""
+
+
+class NoSuchNode(NotFound):
+    """Fields: node_id."""

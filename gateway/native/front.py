@@ -125,8 +125,6 @@ class NativeFront:
             if not access.authorize_account(identity, action, name, facts, permission):
                 raise Denied(reason=f"{action} in the cluster")
             return
-        if bucket.props.native.access & permission != permission:
-            raise Denied(reason=f"the bucket's access does not include {permission.name}")
         user = identity.user
         if access.is_plain(identity, bucket) and (
             # An object in one's own bucket may be somebody else's.

@@ -23,19 +23,35 @@ class NoSuchAction(StoreError):
     """The path and method know no such action. Fields: action."""
 
 
+class NoSuchQuery(StoreError):
+    """The path has no answer to such a question. Fields: what."""
+
+
 class NativeRouter:
     """Finds operations by dictionary look-ups; reads the message only where an action decides."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self._rows: dict[tuple[str, str, int], dict[str | None, Handler]] = {}
+        self._queries: dict[tuple[str, str, int], dict[str, Handler]] = {}
         for row in rows:
+            if row.what is not None:
+                by_what = self._queries.setdefault((row.method, row.resource, row.names), {})
+                if by_what.setdefault(row.what, row.handler) is not row.handler:
+                    raise ValueError(f"two rows for {row}")
+                continue
             by_action = self._rows.setdefault((row.method, row.resource, row.names), {})
             if row.action in by_action:
                 raise ValueError(f"two rows for {row}")
             by_action[row.action] = row.handler
 
     async def match(self, request: NativeRequest) -> Handler:
-        """Raises NoSuchRoute, MethodNotAllowed, NoSuchAction, and what reading a message raises."""
+        """Raises NoSuchRoute, MethodNotAllowed, NoSuchAction, NoSuchQuery, and what reading a message raises."""
+        by_what = self._queries.get((request.method, request.resource, len(request.names)))
+        if by_what is not None:
+            what = request.query.get("what", "")
+            if what not in by_what:
+                raise NoSuchQuery(what=what)
+            return by_what[what]
         by_action = self._find(request)
         if len(by_action) == 1 and None in by_action:
             return by_action[None]
@@ -60,7 +76,7 @@ class NativeRouter:
         return sorted(
             {
                 method
-                for method, known, names in self._rows
+                for method, known, names in (*self._rows, *self._queries)
                 if known == resource and names in (count, _ANY)
             }
         )
@@ -70,23 +86,29 @@ def all_rows() -> Sequence[Row]:
     """The rows of every operation there is."""
     from gateway.native.operations import (
         batch,
+        buckets,
         cluster,
         listing,
+        nodes,
         object_groups,
         object_writes,
         objects,
         promotion,
+        summaries,
         tokens,
     )
 
     modules = (
         batch,
+        buckets,
         cluster,
         listing,
+        nodes,
         object_groups,
         object_writes,
         objects,
         promotion,
+        summaries,
         tokens,
     )
     return [row for module in modules for row in module.ROWS]

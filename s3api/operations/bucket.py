@@ -34,7 +34,7 @@ async def create_bucket(call: Call) -> Response:
     props = BucketProps(
         acl=read_acl(call.store, headers),
         ownership=read_ownership(call),
-        encryption=default_for_new_buckets(call),
+        encryption=default_for_new_buckets(call.settings),
     )
     if headers.get(_LOCK_ENABLED, "").strip().lower() == "true":
         props = replace(props, versioning=Versioning.ENABLED, object_lock=ObjectLock())

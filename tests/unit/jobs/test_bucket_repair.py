@@ -33,6 +33,7 @@ class FakeNode:
 
     closed: dict[int, int] = field(default_factory=dict)
     forgotten: list[int] = field(default_factory=list)
+    portions: int = 1
 
     async def closed_buckets(self) -> Mapping[int, int]:
         return dict(self.closed)
@@ -40,9 +41,12 @@ class FakeNode:
     async def reopen_bucket(self, bucket: Bucket) -> None:
         del self.closed[bucket.bucket_id]
 
-    async def forget_bucket(self, bucket_id: int) -> None:
-        del self.closed[bucket_id]
+    async def forget_bucket(self, bucket_id: int) -> bool:
         self.forgotten.append(bucket_id)
+        if len(self.forgotten) < self.portions:
+            return False
+        del self.closed[bucket_id]
+        return True
 
 
 @pytest.fixture
@@ -82,6 +86,21 @@ def test_deletion_of_a_worker_that_died_is_undone_later(control: EmbeddedControl
 def test_bucket_that_is_gone_is_dropped(control: EmbeddedControlStore) -> None:
     node = FakeNode({77: STARTED_NS - 1})
     assert run(control, node, FakeClock()) == "reopened 0 buckets, dropped 1"
+    assert node.forgotten == [77]
+
+
+def test_bucket_that_is_gone_is_dropped_at_once_and_whole(control: EmbeddedControlStore) -> None:
+    node = FakeNode({77: STARTED_NS + 1}, portions=3)
+    assert run(control, node, FakeClock(STARTED_NS + 2)) == "reopened 0 buckets, dropped 1"
+    assert node.forgotten == [77, 77, 77]
+
+
+def test_dropping_leaves_off_when_told_to(control: EmbeddedControlStore) -> None:
+    node = FakeNode({77: STARTED_NS - 1}, portions=3)
+    job = BucketRepairJob(1.0, control, node, FakeClock(), STARTED_NS)
+    stop = asyncio.Event()
+    stop.set()
+    assert asyncio.run(job.run(stop)) == ""
     assert node.forgotten == [77]
 
 

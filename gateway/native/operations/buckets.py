@@ -1,0 +1,135 @@
+"""Owns the operations of native clients on buckets as a whole: making, destroying, listing, properties."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from core.claims import Permission
+from core.errors import InvalidArgument, InvalidBucketName
+from core.names import SYSTEM_BUCKETS
+from core.types import Bucket
+from gateway.native import props
+from gateway.native.bucket_names import check_new_bucket
+from gateway.native.call import NativeCall, NativeResponse, Row, json_response
+from gateway.native.request import bucket_ref
+
+_EXISTS_OUTSIDE = "5"
+"""The presence of what other providers have and this cluster has not (AIStore: FltExistsOutside)."""
+
+
+async def create_bucket(call: NativeCall) -> NativeResponse:
+    """A name that is taken is a conflict, whoever owns the bucket."""
+    ref = call.request.ref()
+    check_new_bucket(ref)
+    if ref.name in SYSTEM_BUCKETS:
+        await call.require("weir:CreateSystemBucket", Permission.ADMIN)
+    await call.require("s3:CreateBucket", Permission.CREATE_BUCKET)
+    message = await call.request.message()
+    made = call.services.new_bucket
+    if message.value is not None:
+        made = props.changed(made, message.value)
+    owner = call.identity.user
+    assert owner is not None, "no anonymous caller may make buckets"
+    await call.store.create_bucket(ref, owner=owner, region=call.services.region, props=made)
+    return NativeResponse()
+
+
+async def destroy_bucket(call: NativeCall) -> NativeResponse:
+    """With all that is in it; the S3 front is strict about that."""
+    bucket = call.bucket()
+    await call.require("s3:DeleteBucket", Permission.DESTROY_BUCKET, bucket)
+    await call.store.destroy_bucket(bucket)
+    return NativeResponse()
+
+
+async def evict_bucket(call: NativeCall) -> NativeResponse:
+    """Only what another provider has can be evicted."""
+    bucket = call.bucket()
+    await call.require("s3:DeleteBucket", Permission.DESTROY_BUCKET, bucket)
+    reason = "an ais bucket is the only place of its objects; it can be destroyed, not evicted"
+    raise InvalidArgument(name="action", value="evict-remote-bck", reason=reason)
+
+
+async def no_bucket_named(call: NativeCall) -> NativeResponse:
+    """What a client sends that was given an empty name, or one that its URL library took for a path or a fragment."""
+    raise InvalidBucketName(bucket=call.request.bucket_name, reason="no bucket is named")
+
+
+async def list_buckets(call: NativeCall) -> NativeResponse:
+    """Those that the caller may know of, in order of provider and name. System buckets only with `sys`."""
+    await call.require("s3:ListAllMyBuckets", Permission.LIST_BUCKETS)
+    query = call.request.query
+    provider = query.get("provider", "")
+    wanted = bucket_ref("", provider, query.get("namespace", ""))
+    if query.get("presence") == _EXISTS_OUTSIDE:
+        return json_response([])
+    found = [
+        bucket
+        for bucket in _known_to(call)
+        if (not provider or bucket.ref.provider == wanted.provider)
+        and (not query.get("namespace") or bucket.ref.namespace == wanted.namespace)
+        and (not bucket.name.startswith(".") or call.request.flag("sys"))
+    ]
+    found.sort(key=lambda bucket: (bucket.ref.provider, bucket.ref.name, bucket.ref.namespace))
+    return json_response([props.bucket_json(bucket.ref) for bucket in found])
+
+
+def _known_to(call: NativeCall) -> Sequence[Bucket]:
+    buckets, identity = call.store.all_buckets(), call.identity
+    if identity.claims is not None:
+        claims = identity.claims
+        return [
+            bucket
+            for bucket in buckets
+            if claims.permits(Permission.HEAD_BUCKET, bucket.ref)
+            or claims.permits(Permission.LIST_OBJECTS, bucket.ref)
+        ]
+    user = identity.user
+    if user is not None and user.is_root:
+        return buckets
+    return [bucket for bucket in buckets if bucket.owner.user_id == identity.user_id]
+
+
+async def head_bucket(call: NativeCall) -> NativeResponse:
+    """The properties, in a header."""
+    bucket = call.bucket()
+    await call.require("s3:ListBucket", Permission.HEAD_BUCKET, bucket)
+    return NativeResponse(200, [props_header(bucket)])
+
+
+def props_header(bucket: Bucket) -> tuple[bytes, bytes]:
+    """The header that has a bucket's properties."""
+    return b"ais-bucket-props", json.dumps(props.props_json(bucket)).encode()
+
+
+async def set_props(call: NativeCall) -> NativeResponse:
+    bucket = call.bucket()
+    message = await call.request.message()
+    await call.require("weir:PutBucketProperties", Permission.PATCH, bucket)
+    if isinstance(message.value, dict) and "access" in message.value:
+        await call.require("weir:PutBucketAccess", Permission.SET_BUCKET_ACL, bucket)
+    await call.store.update_bucket_props(bucket, lambda old: props.changed(old, message.value))
+    return NativeResponse()
+
+
+async def reset_props(call: NativeCall) -> NativeResponse:
+    bucket = call.bucket()
+    await call.require("weir:PutBucketProperties", Permission.PATCH, bucket)
+    await call.require("weir:PutBucketAccess", Permission.SET_BUCKET_ACL, bucket)
+    await call.store.update_bucket_props(bucket, props.reset)
+    return NativeResponse()
+
+
+ROWS = (
+    Row("GET", "buckets", 0, list_buckets, "list"),
+    Row("GET", "buckets", 0, list_buckets, ""),
+    Row("POST", "buckets", 0, no_bucket_named),
+    Row("DELETE", "buckets", 0, no_bucket_named),
+    Row("PATCH", "buckets", 0, no_bucket_named),
+    Row("POST", "buckets", 1, create_bucket, "create-bck"),
+    Row("DELETE", "buckets", 1, destroy_bucket, "destroy-bck"),
+    Row("DELETE", "buckets", 1, evict_bucket, "evict-remote-bck"),
+    Row("PATCH", "buckets", 1, set_props, "set-bprops"),
+    Row("PATCH", "buckets", 1, reset_props, "reset-bprops"),
+)

@@ -1,0 +1,232 @@
+"""Owns the properties of buckets as native clients see and change them (AIStore: Bprops), section by section.
+
+What weir does not do cannot be switched on: a client that asks for mirrored copies must not be told that it has them.
+Parameters of what is off are kept as they are set. weir's own properties are in a section of that name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.claims import ALL_ACCESS
+from core.configs.native import NativeProps
+from core.errors import InvalidArgument
+from core.names import BucketRef
+from core.types import Bucket, BucketProps
+from gateway.native.prop_kinds import (
+    BOOL,
+    COUNT,
+    DURATION,
+    SIZE,
+    TEXT,
+    Kind,
+    choice,
+    only,
+    read_number,
+)
+
+_MAX_FEATURES = 2**28 - 1
+_COMPRESSION = choice("never", "always")
+_IGNORED = frozenset({"force"})
+_DURABILITY = choice("durable", "relaxed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Property:
+    default: Any
+    kind: Kind
+
+
+def _fixed(value: Any, reason: str) -> _Property:
+    return _Property(value, only(value, reason))
+
+
+_NO_BACKEND = "there are no backends yet"
+_UNSERVED = "is not served"
+_PROPERTIES: Mapping[str, _Property] = {
+    "checksum.type": _fixed("md5", "objects have the MD5 that S3 asks for"),
+    "checksum.validate_cold_get": _fixed(False, _NO_BACKEND),
+    "checksum.validate_warm_get": _fixed(False, "the server's verify_rate decides"),
+    "checksum.validate_obj_move": _fixed(False, "objects are not moved between nodes"),
+    "checksum.enable_read_range": _fixed(False, "ranges have no checksum"),
+    "versioning.enabled": _fixed(True, "writes are always counted"),
+    "versioning.validate_warm_get": _fixed(False, _NO_BACKEND),
+    "versioning.synchronize": _fixed(False, _NO_BACKEND),
+    "mirror.enabled": _fixed(False, "mirroring " + _UNSERVED),
+    "mirror.copies": _Property(2, COUNT),
+    "mirror.burst_buffer": _Property(512, COUNT),
+    "ec.enabled": _fixed(False, "erasure coding " + _UNSERVED),
+    "ec.objsize_limit": _Property(262144, COUNT),
+    "ec.data_slices": _Property(2, COUNT),
+    "ec.parity_slices": _Property(2, COUNT),
+    "ec.disk_only": _Property(False, BOOL),
+    "ec.compression": _Property("never", _COMPRESSION),
+    "ec.bundle_multiplier": _Property(2, COUNT),
+    "ec.burst_buffer": _Property(512, COUNT),
+    "lru.enabled": _fixed(False, "eviction " + _UNSERVED),
+    "lru.dont_evict_time": _Property("2h", DURATION),
+    "lru.capacity_upd_time": _Property("10m", DURATION),
+    "lru.batch_size": _Property(32768, COUNT),
+    "chunks.objsize_limit": _Property("0", SIZE),
+    "chunks.max_monolithic_size": _Property("1TiB", SIZE),
+    "chunks.chunk_size": _Property("1GiB", SIZE),
+    "chunks.checkpoint_every": _Property(0, COUNT),
+    "chunks.flags": _Property(0, COUNT),
+    "rate_limit.backend.enabled": _fixed(False, _NO_BACKEND),
+    "rate_limit.backend.interval": _Property("1m", DURATION),
+    "rate_limit.backend.max_tokens": _Property(1000, COUNT),
+    "rate_limit.backend.num_retries": _Property(3, COUNT),
+    "rate_limit.backend.per_op_max_tokens": _Property("", TEXT),
+    "rate_limit.frontend.enabled": _fixed(False, "a limit by bucket " + _UNSERVED),
+    "rate_limit.frontend.interval": _Property("1m", DURATION),
+    "rate_limit.frontend.max_tokens": _Property(1000, COUNT),
+    "rate_limit.frontend.burst_size": _Property(375, COUNT),
+    "rate_limit.frontend.per_op_max_tokens": _Property("", TEXT),
+    "write_policy.data": _fixed("immediate", "writes are on disk before they are acknowledged"),
+    "write_policy.md": _fixed("immediate", "writes are on disk before they are acknowledged"),
+    "backend_bck.name": _fixed("", _NO_BACKEND),
+    "backend_bck.provider": _fixed("", _NO_BACKEND),
+    "backend_bck.namespace.uuid": _fixed("", _NO_BACKEND),
+    "backend_bck.namespace.name": _fixed("", _NO_BACKEND),
+    "extra.aws.cloud_region": _Property("", TEXT),
+    "extra.aws.endpoint": _Property("", TEXT),
+    "extra.aws.profile": _Property("", TEXT),
+    "extra.aws.max_pagesize": _Property(0, COUNT),
+    "extra.aws.multipart_size": _Property("0", SIZE),
+    "extra.gcp.application_creds": _Property("", TEXT),
+    "extra.oci.region": _Property("", TEXT),
+    "extra.custom": _Property("", TEXT),
+}
+_DETACH = "backend_bck"
+
+
+# --- showing ---------------------------------------------------------------------------------------------------------
+
+
+def namespace_json(namespace: str) -> dict[str, str]:
+    """A namespace as its two parts."""
+    uuid, _, name = namespace.removeprefix("@").partition("#")
+    return {"uuid": uuid, "name": name}
+
+
+def bucket_json(ref: BucketRef) -> dict[str, Any]:
+    """A bucket's identity."""
+    return {
+        "name": ref.name,
+        "provider": ref.provider,
+        "namespace": namespace_json(ref.namespace),
+    }
+
+
+def props_json(bucket: Bucket) -> dict[str, Any]:
+    """All properties of a bucket."""
+    native = bucket.props.native
+    shown = default_sections()
+    for name, text in native.sections.items():
+        if name in _PROPERTIES:
+            _set(shown, name, json.loads(text))
+    shown |= {
+        "provider": bucket.ref.provider,
+        "access": str(native.access),
+        "features": str(native.features),
+        "bid": str(bucket.bucket_id),
+        "created": str(bucket.created_ns),
+        "Renamed": "",
+        "weir": {
+            "durability": bucket.props.durability,
+            "shard_view": native.shard_view,
+            "index_shards": native.index_shards,
+            "s3_versioning": bucket.props.versioning.value,
+        },
+    }
+    return shown
+
+
+def default_sections() -> dict[str, Any]:
+    """The sections that properties of buckets and the cluster's settings have in common, with their defaults."""
+    sections: dict[str, Any] = {}
+    for name, each in _PROPERTIES.items():
+        _set(sections, name, each.default)
+    return sections
+
+
+def _set(tree: dict[str, Any], name: str, value: Any) -> None:
+    *parents, last = name.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+    tree[last] = value
+
+
+# --- changing --------------------------------------------------------------------------------------------------------
+
+
+def changed(props: BucketProps, wanted: Any) -> BucketProps:
+    """The properties with those sections changed that `wanted` names. Raises InvalidArgument."""
+    if not isinstance(wanted, Mapping):
+        raise InvalidArgument(name="value", value="", reason="properties are a JSON object")
+    for name, value in wanted.items():
+        if name in _IGNORED or value is None:
+            continue
+        props = _changed_one(props, str(name), value)
+    return props
+
+
+def _changed_one(props: BucketProps, name: str, value: Any) -> BucketProps:
+    native = props.native
+    match name:
+        case "access":
+            access = read_number(name, value, ALL_ACCESS)
+            return replace(props, native=replace(native, access=access))
+        case "features":
+            features = read_number(name, value, _MAX_FEATURES)
+            return replace(props, native=replace(native, features=features))
+        case "weir":
+            return _changed_own(props, value)
+        case _ if name == _DETACH and isinstance(value, Mapping) and not value.get("name"):
+            return props
+    sections = dict(native.sections)
+    for path, leaf in _leaves(name, value):
+        known = _PROPERTIES.get(path)
+        if known is None:
+            raise InvalidArgument(name=path, value="", reason=f"no such property: {path}")
+        read = known.kind(path, leaf)
+        sections[path] = json.dumps(read)
+    return replace(props, native=replace(native, sections=sections))
+
+
+def _changed_own(props: BucketProps, value: Any) -> BucketProps:
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(name="weir", value="", reason="weir: not a JSON object")
+    for name, each in value.items():
+        path = f"weir.{name}"
+        match name:
+            case "durability":
+                props = replace(props, durability=_DURABILITY(path, each))
+            case "shard_view":
+                native = replace(props.native, shard_view=BOOL(path, each))
+                props = replace(props, native=native)
+            case "index_shards":
+                native = replace(props.native, index_shards=BOOL(path, each))
+                props = replace(props, native=native)
+            case _:
+                raise InvalidArgument(name=path, value="", reason=f"no such property: {path}")
+    return props
+
+
+def reset(props: BucketProps) -> BucketProps:
+    """The properties with all that native clients may change as it is in a new bucket."""
+    return replace(props, durability="durable", native=NativeProps())
+
+
+def _leaves(name: str, value: Any, depth: int = 0) -> list[tuple[str, Any]]:
+    """The dotted names under a section and their values."""
+    if not isinstance(value, Mapping) or depth > 3:
+        return [(name, value)]
+    return [
+        leaf
+        for each, inner in value.items()
+        for leaf in _leaves(f"{name}.{each}", inner, depth + 1)
+    ]
