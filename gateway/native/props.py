@@ -100,6 +100,7 @@ _PROPERTIES: Mapping[str, _Property] = {
     "extra.oci.region": _Property("", TEXT),
     "extra.custom": _Property("", TEXT),
 }
+_SECTIONS = frozenset(name.partition(".")[0] for name in _PROPERTIES)
 _DETACH = "backend_bck"
 
 
@@ -187,6 +188,8 @@ def _changed_one(props: BucketProps, name: str, value: Any) -> BucketProps:
             return _changed_own(props, value)
         case _ if name == _DETACH and isinstance(value, Mapping) and not value.get("name"):
             return props
+    if name not in _SECTIONS:
+        raise InvalidArgument(name=name, value="", reason=f"no such property: {name}")
     sections = dict(native.sections)
     for path, leaf in _leaves(name, value):
         known = _PROPERTIES.get(path)

@@ -47,21 +47,18 @@ def http() -> Iterator[requests.Session]:
 
 
 @pytest.fixture
-def make_bucket(client: Client, s3: S3Client) -> Iterator[Callable[[], Bucket]]:
+def make_bucket(client: Client) -> Iterator[Callable[[], Bucket]]:
     """Makes buckets of unique names; all are destroyed after the test, whatever they hold."""
     made: list[str] = []
 
     def make() -> Bucket:
-        name = f"test-{secrets.token_hex(6)}"
-        s3.create_bucket(Bucket=name)
-        made.append(name)
-        return client.bucket(name)
+        bucket = client.bucket(f"test-{secrets.token_hex(6)}").create()
+        made.append(bucket.name)
+        return bucket
 
     yield make
-    present = {entry["Name"] for entry in s3.list_buckets()["Buckets"]}
     for name in made:
-        if name in present:
-            boto.purge(s3, name)
+        client.bucket(name).delete(missing_ok=True)
 
 
 @pytest.fixture
