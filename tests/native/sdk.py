@@ -12,10 +12,12 @@ from tests.server import Server
 TIMEOUT_S = (5, 28)
 
 
-def connect(server: Server, *, token: str | None = None) -> Client:
+def connect(server: Server, *, token: str | None = None, ca_cert: str | None = None) -> Client:
     """A client that never retries."""
     once = RetryConfig(
         http_retry=Retry(total=0),
         network_retry=Retrying(stop=stop_after_attempt(1), reraise=True),
     )
-    return Client(server.endpoint, timeout=TIMEOUT_S, retry_config=once, token=token)
+    return Client(
+        server.endpoint, timeout=TIMEOUT_S, retry_config=once, token=token, ca_cert=ca_cert
+    )
