@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 
 import pytest
@@ -93,16 +92,3 @@ def _knows_cluster_map(bucket: Bucket) -> bool:
 def test_object_of_s3_as_stream(bucket: Bucket, s3: S3Client) -> None:
     s3.put_object(Bucket=bucket.name, Key="k", Body=pattern(100_000))
     assert b"".join(bucket.object("k").get_reader()) == pattern(100_000)
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None,
-    reason="CLIENT NOT TESTED: torch is not installed, so aistore.pytorch's datasets are not; their readers are",
-)
-def test_pytorch_map_dataset(bucket: Bucket) -> None:
-    from aistore.pytorch import AISMapDataset
-
-    for number in range(5):
-        bucket.object(f"s{number}").get_writer().put_content(b"%d" % number)
-    samples = AISMapDataset(ais_source_list=[bucket])
-    assert sorted(bytes(samples[place][1]) for place in range(5)) == [b"%d" % n for n in range(5)]
