@@ -6,7 +6,7 @@ rather than hand out fewer or more.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -80,8 +80,8 @@ class ShardChanged(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A regular file in a shard. `offset`: of its bytes in the shard, where they lie there as they are (TAR, and what
-    a ZIP only stores); None in a compressed one. `modified_ns` is 0 if the archive does not say."""
+    """A regular file in a shard. `offset`: of its bytes in a TAR; None in a ZIP and in what is compressed.
+    `modified_ns` is 0 if the archive does not say."""
 
     path: str
     size_bytes: int
@@ -158,11 +158,15 @@ class Shards(Protocol):
 
     def select(
         self, bucket: Bucket, key: ObjectKey, selection: Selection, *, mime: str = ""
-    ) -> AsyncIterator[tuple[Member, AsyncIterator[bytes]]]:
-        """All members that match, in the shard's order, each with its bytes; take a member's bytes before the next."""
+    ) -> AsyncGenerator[tuple[Member, AsyncIterator[bytes]], None]:
+        """All members that match, in the shard's order, each with its bytes; take a member's bytes before the next.
+        The shard is held open until the generator is at its end or closed. Raises InvalidArgument for a bad pattern
+        (core.patterns)."""
 
-    def members(self, bucket: Bucket, key: ObjectKey, *, mime: str = "") -> AsyncIterator[Member]:
-        """All members, in the shard's order."""
+    def members(
+        self, bucket: Bucket, key: ObjectKey, *, mime: str = ""
+    ) -> AsyncGenerator[Member, None]:
+        """All members, in the shard's order, equal names included. Held open as by `select`."""
 
     async def list_members(
         self,

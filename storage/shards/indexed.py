@@ -13,6 +13,7 @@ from core.ranges import resolve_range
 from core.shards import IndexOutcome, Member, MemberPage, NoSuchMember, NotAShard, ShardFormat
 from core.types import Bucket, ByteRange, Conditions, ObjectInfo
 from storage.reader import FileReader, MemoryReader
+from storage.shards.archives import Entries
 from storage.shards.formats import SNIFFED_BYTES, format_of_bytes, format_of_key
 from storage.shards.index import (
     BadIndexError,
@@ -24,7 +25,6 @@ from storage.shards.limits import ShardLimits
 from storage.shards.reading import MemberReader, info_of_member
 from storage.shards.source import Source
 from storage.shards.tar import BadArchive, TarWalk
-from storage.shards.turns import Entries
 
 SMALL_MEMBER_BYTES = 64 * 1024
 """Up to here a member's bytes are taken into memory with one read; larger ones leave by sendfile."""

@@ -11,7 +11,9 @@ from core.protocols import FileSlice, ObjectReader
 from core.ranges import resolve_range
 from core.shards import Member
 from core.types import ByteRange, Conditions, ObjectInfo
+from storage.reader import MemoryReader
 from storage.shards.source import Source
+from storage.shards.turns import Opened, blocks_of
 
 
 def info_of_member(shard: ObjectInfo, member: Member) -> ObjectInfo:
@@ -55,13 +57,56 @@ class MemberReader:
         await self._inner.close()
 
 
-def open_in_place(
-    source: Source, member: Member, byte_range: ByteRange | None, conditions: Conditions
-) -> MemberReader:
-    """A reader of a member that has an `offset`, which takes the source over once nothing can fail. Raises
-    PreconditionFailed, NotModified, InvalidRange."""
-    assert member.offset is not None
+class UnpackingReader:
+    """A member that is unpacked while it is read. `opened.rest` goes on where `start` ends."""
+
+    has_slices = False
+    data = None
+
+    def __init__(
+        self, info: ObjectInfo, source: Source, opened: Opened, first: int, length: int
+    ) -> None:
+        self.info = info
+        self.first = first
+        self.length = length
+        self._source = source
+        self._opened = opened
+
+    async def next_slice(self) -> FileSlice | None:
+        return None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        skip, left = self.first, self.length
+        async for block in self._blocks():
+            piece = block[skip : skip + left]
+            skip = max(0, skip - len(block))
+            left -= len(piece)
+            if piece:
+                yield piece
+            if not left:
+                return
+
+    async def _blocks(self) -> AsyncIterator[bytes]:
+        yield self._opened.start
+        async for block in blocks_of(self._source, self._opened.rest):
+            yield block
+
+    async def close(self) -> None:
+        self._source.close()
+
+
+def reader_of(
+    source: Source, opened: Opened, byte_range: ByteRange | None, conditions: Conditions
+) -> ObjectReader:
+    """A reader of an opened member, which takes the source over once nothing can fail. Raises PreconditionFailed,
+    NotModified, InvalidRange."""
+    member = opened.member
     info = info_of_member(source.info, member)
     check_read(info, conditions)
     first, length = resolve_range(info, byte_range)
-    return MemberReader(info, source.release(member.offset + first, length), first)
+    if opened.offset is not None:
+        return MemberReader(info, source.release(opened.offset + first, length), first)
+    if len(opened.start) == member.size_bytes:
+        source.close()
+        return MemoryReader(info, opened.start, first, length)
+    return UnpackingReader(info, source, opened, first, length)

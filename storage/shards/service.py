@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, closing
 
 from core.errors import CustomerKeyRequired, InvalidArgument
 from core.names import ObjectKey
@@ -22,16 +22,17 @@ from core.shards import (
     member_path,
 )
 from core.types import NO_CONDITIONS, Bucket, ByteRange, Conditions, ObjectAttributes, ObjectInfo
+from storage.shards.archives import Archive, open_archive
 from storage.shards.formats import SNIFFED_BYTES, format_of_bytes, format_of_key, format_of_mime
 from storage.shards.index import BadIndexError
 from storage.shards.indexed import make_index, member_by_index, open_at, page_by_index
 from storage.shards.indexes import ShardIndexes
 from storage.shards.limits import ShardLimits
 from storage.shards.pages import page_of
-from storage.shards.reading import open_in_place
+from storage.shards.reading import reader_of
+from storage.shards.selections import wanted_by
 from storage.shards.source import Source, open_source, source_of
-from storage.shards.tar import TarWalk
-from storage.shards.turns import Entries, batches, first
+from storage.shards.turns import batches, first, with_bytes
 
 _THREADS = 4
 
@@ -80,12 +81,15 @@ class LocalShards:
         except BaseException:
             await reader.close()
             raise
-        with contextlib.closing(source):
-            entries = await self._entries(source, mime)
-            member = await first(source, entries, lambda each: each.path == wanted)
-            if member is None:
+        try:
+            archive = await self._archive(source, mime)
+            opened = await first(source, archive, lambda each: each.path == wanted)
+            if opened is None:
                 raise NoSuchMember(key=key, member=wanted)
-            return open_in_place(source, member, byte_range, conditions)
+            return reader_of(source, opened, byte_range, conditions)
+        except BaseException:
+            source.close()
+            raise
 
     async def _indexed(
         self, bucket: Bucket, info: ObjectInfo, path: str, mime: str
@@ -99,18 +103,23 @@ class LocalShards:
 
     async def select(
         self, bucket: Bucket, key: ObjectKey, selection: Selection, *, mime: str = ""
-    ) -> AsyncIterator[tuple[Member, AsyncIterator[bytes]]]:
-        raise NotAShard(key=key, reason=f"unknown format {mime}")
-        yield  # type: ignore[unreachable]
+    ) -> AsyncGenerator[tuple[Member, AsyncIterator[bytes]], None]:
+        wanted = wanted_by(selection)
+        async with self._source(bucket, key) as source:
+            archive = await self._archive(source, mime)
+            async with aclosing(with_bytes(source, archive, wanted)) as found:
+                async for each in found:
+                    yield each
 
     async def members(
         self, bucket: Bucket, key: ObjectKey, *, mime: str = ""
-    ) -> AsyncIterator[Member]:
+    ) -> AsyncGenerator[Member, None]:
         async with self._source(bucket, key) as source:
-            entries = await self._entries(source, mime)
-            async for batch in batches(source, entries):
-                for member in batch:
-                    yield member
+            archive = await self._archive(source, mime)
+            async with aclosing(batches(source, archive.entries())) as found:
+                async for batch in found:
+                    for member in batch:
+                        yield member
 
     async def list_members(
         self,
@@ -121,16 +130,16 @@ class LocalShards:
         after: str = "",
         limit: int = 1000,
     ) -> MemberPage:
+        def is_wanted(member: Member) -> bool:
+            return member.path > after and member.path.startswith(prefix)
+
         async with self._source(bucket, key) as source:
             if self._indexes is not None:
                 page = await page_by_index(self._indexes, bucket, source, prefix, after, limit)
                 if page is not None:
                     return page
-            entries = await self._entries(source, "")
-            wanted = batches(
-                source, entries, lambda each: each.path > after and each.path.startswith(prefix)
-            )
-            return await page_of(wanted, limit)
+            archive = await self._archive(source, "")
+            return await page_of(batches(source, archive.entries(), is_wanted), limit)
 
     async def locate_many(
         self, bucket: Bucket, key: ObjectKey, paths: Sequence[str]
@@ -149,7 +158,7 @@ class LocalShards:
             return None
         return Located(info, found)
 
-    @contextlib.asynccontextmanager
+    @asynccontextmanager
     async def _source(self, bucket: Bucket, key: ObjectKey) -> AsyncIterator[Source]:
         source = await open_source(self._store, bucket, key, self._threads)
         try:
@@ -157,16 +166,14 @@ class LocalShards:
         finally:
             source.close()
 
-    async def _entries(self, source: Source, mime: str) -> Entries:
-        """A walk over the shard, not begun. Raises NotAShard."""
+    async def _archive(self, source: Source, mime: str) -> Archive:
+        """The shard as an archive of the format that it is found to have. Raises NotAShard."""
         key = source.info.key
         found = format_of_mime(mime, key) or format_of_key(key)
         if found is None:
             start = await source.run(lambda: source.read_at(0, SNIFFED_BYTES))
             found = format_of_bytes(start, key)
-        if found is not ShardFormat.TAR:
-            raise NotAShard(key=key, reason=f"archives of format {found} are not read yet")
-        return iter(TarWalk(source, self._limits))
+        return open_archive(source, found, self._limits)
 
     async def create(
         self,
@@ -200,7 +207,7 @@ class LocalShards:
             source = await open_source(self._store, bucket, key, self._threads)
         except CustomerKeyRequired:
             return IndexOutcome(reason="it is encrypted with a customer's key")
-        with contextlib.closing(source):
+        with closing(source):
             return await make_index(
                 self._indexes, bucket, source, self._limits, verifies_present=verifies_present
             )

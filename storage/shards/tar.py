@@ -21,6 +21,8 @@ ZEROS = bytes(BLOCK_BYTES)
 _NEAR_BYTES = 32 * 1024
 _FAR_BYTES = BLOCK_BYTES
 _MAX_DESCRIPTIONS = 8
+# Of unpacked bytes, between two steps of the walk.
+_PASSED_BYTES = 1024**2
 _MAX_SIZE = 2**62
 
 _REGULAR = frozenset(b"0\x007")
@@ -99,14 +101,19 @@ class TarWalk:
             if header.kind == _GNU_SPARSE:
                 at = self._pass_sparse_map(block, at)
             member, size_bytes = _entry(header, described, at)
-            yield from self._emit(member, at + size_bytes)
+            yield from self._emit(member, at, at + size_bytes)
             at = _padded(at + size_bytes)
             described = _Described()
 
-    def _emit(self, member: Member | None, end: int) -> Iterator[Member | None]:
-        """What is cut short is never handed out as whole; of forward-only bytes that is seen only behind them."""
+    def _emit(self, member: Member | None, at: int, end: int) -> Iterator[Member | None]:
+        """What is cut short is never handed out as whole; of forward-only bytes that is seen only behind them, step by
+        step."""
         if self._source.is_forward_only:
             yield member
+            for place in range(at + _PASSED_BYTES, end, _PASSED_BYTES):
+                if not self._source.reaches(place):
+                    break
+                yield None
         if not self._source.reaches(end):
             raise BadArchive(f"it ends before byte {end}, where an entry should")
         if not self._source.is_forward_only:
