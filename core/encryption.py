@@ -75,6 +75,21 @@ class ObjectEncryption:
     uses_bucket_key: bool = False
 
 
+def encryption_as_before(
+    kept: ObjectEncryption | None, customer_key: CustomerKey | None = None
+) -> EncryptionRequest | None:
+    """The encryption that an object has, as a request for it."""
+    if kept is None:
+        return None
+    return EncryptionRequest(
+        kept.mode,
+        kept.kms_key_id if kept.mode is EncryptionMode.KMS else "",
+        kept.context,
+        kept.uses_bucket_key,
+        customer_key,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class DataKey:
     """A new data key: for use, and wrapped for keeping. `key_id` is the canonical id of the key that wrapped it."""

@@ -99,13 +99,15 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class NewMember:
-    """What is to become a member: its path, the object it is made of, or the bytes themselves with their length."""
+    """What is to become a member: its path, the object it is made of, or the bytes themselves with their length and
+    time. A member made of an object has the object's time."""
 
     path: str
     source_bucket: Bucket | None = None
     source_key: ObjectKey | None = None
     data: AsyncIterable[bytes] | None = None
     size_bytes: int = 0
+    modified_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,9 @@ class Shards(Protocol):
         attributes: ObjectAttributes,
         conditions: Conditions = NO_CONDITIONS,
     ) -> ObjectInfo:
-        """Write a shard of these members, in order, replacing the object. Nothing is written if a source fails."""
+        """Write a shard of these members, in order, replacing the object, encrypted if that is the bucket's default.
+        The same members make the same bytes. Nothing is written if a source fails. Raises InvalidArgument for a path
+        that no member can have, IncompleteBody for data of another length, and what ObjectStore.get and put raise."""
 
     async def append(
         self,
@@ -204,10 +208,11 @@ class Shards(Protocol):
         members: AsyncIterable[NewMember],
         *,
         mime: str = "",
-        may_create: bool = False,
+        creates: ObjectAttributes | None = None,
     ) -> ObjectInfo:
-        """Add members at the end of an existing shard, atomically. Raises ShardChanged if it was replaced meanwhile;
-        NoSuchKey if it is absent, unless it may be created."""
+        """Add members at the end of an existing shard, atomically; what it has otherwise, its attributes and encryption
+        included, stays. One that is absent is made with the attributes that `creates` has. Raises ShardChanged if it
+        was replaced meanwhile, NoSuchKey if it is absent and not to be made, and as `create`."""
 
     async def index(
         self, bucket: Bucket, key: ObjectKey, *, verifies_present: bool = True

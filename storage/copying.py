@@ -10,7 +10,7 @@ import xxhash
 
 from core.conditions import check_copy_source, check_write
 from core.configs.versioning import Versioning
-from core.encryption import CustomerKey, EncryptionMode, EncryptionRequest
+from core.encryption import CustomerKey, EncryptionRequest, encryption_as_before
 from core.errors import EntityTooLarge, NoSuchKey, PreconditionFailed, WriteConflict
 from core.names import ObjectKey, UserId
 from core.types import (
@@ -277,7 +277,8 @@ class Copier:
         """With bytes of its own: as a version, or to be encrypted anew. What is asked for nothing stays encrypted."""
         asked = request
         if request.encryption is None:
-            asked = dataclasses.replace(request, encryption=_as_before(stored.info, request))
+            kept = encryption_as_before(stored.info.encryption, request.source_customer_key)
+            asked = dataclasses.replace(request, encryption=kept)
         is_version = target[0].props.versioning is Versioning.ENABLED
         if is_version or request.source_version_id is not None or request.conditions.if_match:
             return await self._copy_bytes(target, reader, stored, asked)
@@ -339,20 +340,6 @@ class Copier:
 
 def _is_same_key(source: tuple[Bucket, ObjectKey], target: tuple[Bucket, ObjectKey]) -> bool:
     return source[0].bucket_id == target[0].bucket_id and source[1] == target[1]
-
-
-def _as_before(info: ObjectInfo, request: CopyRequest) -> EncryptionRequest | None:
-    """The encryption that an object has, as a request for it."""
-    kept = info.encryption
-    if kept is None:
-        return None
-    return EncryptionRequest(
-        kept.mode,
-        kept.kms_key_id if kept.mode is EncryptionMode.KMS else "",
-        kept.context,
-        kept.uses_bucket_key,
-        request.source_customer_key,
-    )
 
 
 def _plan(source: ObjectInfo, request: CopyRequest) -> _Plan:

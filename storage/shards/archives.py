@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 
 from core.shards import Member, ShardFormat
 from storage.shards.limits import ShardLimits
-from storage.shards.source import Source
+from storage.shards.source import Readable, Source
 from storage.shards.tar import BadArchive, TarWalk
-from storage.shards.unpack import GzipUnpacker, Lz4Unpacker, Unpacked
+from storage.shards.unpack import GzipUnpacker, Lz4Unpacker, Unpacked, Unpacker
 from storage.shards.zip import STORED, ZipMember, ZipWalk, data_offset, unpacked
 
 _BLOCK_BYTES = 256 * 1024
 
 Entries = Iterator[Member | None]
+
+UNPACKERS: Mapping[ShardFormat, Callable[[], Unpacker]] = {
+    ShardFormat.TGZ: GzipUnpacker,
+    ShardFormat.TAR_LZ4: Lz4Unpacker,
+}
+"""What takes apart the formats that are a TAR, compressed."""
 
 
 class Archive(Protocol):
@@ -37,10 +43,8 @@ def open_archive(source: Source, shard_format: ShardFormat, limits: ShardLimits)
     match shard_format:
         case ShardFormat.TAR:
             return _Tar(source, limits)
-        case ShardFormat.TGZ:
-            return _PackedTar(Unpacked(source, GzipUnpacker, limits), limits)
-        case ShardFormat.TAR_LZ4:
-            return _PackedTar(Unpacked(source, Lz4Unpacker, limits), limits)
+        case ShardFormat.TGZ | ShardFormat.TAR_LZ4:
+            return _PackedTar(Unpacked(source, UNPACKERS[shard_format], limits), limits)
         case ShardFormat.ZIP:
             return _Zip(source, limits)
 
@@ -58,7 +62,7 @@ class _Tar:
 
     def blocks(self, member: Member) -> Iterator[bytes]:
         assert member.offset is not None
-        return _blocks(self._source, member.offset, member.size_bytes)
+        return blocks_between(self._source, member.offset, member.offset + member.size_bytes)
 
 
 class _PackedTar:
@@ -82,7 +86,7 @@ class _PackedTar:
         return None
 
     def blocks(self, member: Member) -> Iterator[bytes]:
-        return _blocks(self._source, self._at, member.size_bytes)
+        return blocks_between(self._source, self._at, self._at + member.size_bytes)
 
 
 class _Zip:
@@ -103,9 +107,9 @@ class _Zip:
         return unpacked(self._source, member)
 
 
-def _blocks(source: Source | Unpacked, at: int, size_bytes: int) -> Iterator[bytes]:
-    end = at + size_bytes
-    for place in range(at, end, _BLOCK_BYTES):
+def blocks_between(source: Readable, first: int, end: int) -> Iterator[bytes]:
+    """The bytes [first, end). Raises BadArchive if there are fewer."""
+    for place in range(first, end, _BLOCK_BYTES):
         count = min(_BLOCK_BYTES, end - place)
         block = source.read_at(place, count)
         if len(block) < count:

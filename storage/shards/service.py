@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager, closing
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterator,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
+from typing import TypeVar
 
-from core.errors import CustomerKeyRequired, InvalidArgument
+from core.encryption import encryption_as_before
+from core.errors import CustomerKeyRequired, InvalidArgument, NoSuchKey, PreconditionFailed
 from core.names import ObjectKey
 from core.protocols import ObjectReader, ObjectStore
 from core.shards import (
@@ -18,12 +28,21 @@ from core.shards import (
     NoSuchMember,
     NotAShard,
     Selection,
+    ShardChanged,
     ShardFormat,
     member_path,
 )
 from core.types import NO_CONDITIONS, Bucket, ByteRange, Conditions, ObjectAttributes, ObjectInfo
+from storage.shards.appending import continuation
 from storage.shards.archives import Archive, open_archive
-from storage.shards.formats import SNIFFED_BYTES, format_of_bytes, format_of_key, format_of_mime
+from storage.shards.encoders import new_encoder
+from storage.shards.formats import (
+    SNIFFED_BYTES,
+    format_of_bytes,
+    format_of_key,
+    format_of_mime,
+    format_to_write,
+)
 from storage.shards.index import BadIndexError
 from storage.shards.indexed import make_index, member_by_index, open_at, page_by_index
 from storage.shards.indexes import ShardIndexes
@@ -33,6 +52,9 @@ from storage.shards.reading import reader_of
 from storage.shards.selections import wanted_by
 from storage.shards.source import Source, open_source, source_of
 from storage.shards.turns import batches, first, with_bytes
+from storage.shards.writing import ShardBody, encoded
+
+T = TypeVar("T")
 
 _THREADS = 4
 
@@ -168,12 +190,15 @@ class LocalShards:
 
     async def _archive(self, source: Source, mime: str) -> Archive:
         """The shard as an archive of the format that it is found to have. Raises NotAShard."""
+        return open_archive(source, await self._format(source, mime), self._limits)
+
+    async def _format(self, source: Source, mime: str) -> ShardFormat:
         key = source.info.key
         found = format_of_mime(mime, key) or format_of_key(key)
         if found is None:
             start = await source.run(lambda: source.read_at(0, SNIFFED_BYTES))
             found = format_of_bytes(start, key)
-        return open_archive(source, found, self._limits)
+        return found
 
     async def create(
         self,
@@ -185,7 +210,17 @@ class LocalShards:
         attributes: ObjectAttributes,
         conditions: Conditions = NO_CONDITIONS,
     ) -> ObjectInfo:
-        raise NotAShard(key=key, reason=f"unknown format {shard_format}")
+        encoder = new_encoder(shard_format)
+        body = ShardBody(encoded(self._store, encoder, members, self._run))
+        default = bucket.props.encryption
+        return await self._store.put(
+            bucket,
+            key,
+            body,
+            attributes=attributes,
+            conditions=conditions,
+            encryption=None if default is None else default.request(),
+        )
 
     async def append(
         self,
@@ -194,9 +229,45 @@ class LocalShards:
         members: AsyncIterable[NewMember],
         *,
         mime: str = "",
-        may_create: bool = False,
+        creates: ObjectAttributes | None = None,
     ) -> ObjectInfo:
-        raise NotAShard(key=key, reason=f"unknown format {mime}")
+        try:
+            source = await open_source(self._store, bucket, key, self._threads)
+        except NoSuchKey:
+            if creates is None:
+                raise
+            said = format_to_write(mime, key)
+            with _replaced_is_changed(key):
+                return await self.create(
+                    bucket,
+                    key,
+                    members,
+                    shard_format=said,
+                    attributes=creates,
+                    conditions=Conditions(if_none_match=("*",)),
+                )
+        with closing(source):
+            return await self._append(bucket, source, members, mime)
+
+    async def _append(
+        self, bucket: Bucket, source: Source, members: AsyncIterable[NewMember], mime: str
+    ) -> ObjectInfo:
+        info = source.info
+        found = format_to_write(mime, info.key) if mime else await self._format(source, "")
+        before = await continuation(source, found, self._limits)
+        pieces = encoded(self._store, before.encoder, members, source.run, before.start)
+        with _replaced_is_changed(info.key):
+            return await self._store.put(
+                bucket,
+                info.key,
+                ShardBody(pieces),
+                attributes=info.attributes,
+                conditions=Conditions(if_match=(info.etag,)),
+                encryption=encryption_as_before(info.encryption),
+            )
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def index(
         self, bucket: Bucket, key: ObjectKey, *, verifies_present: bool = True
@@ -211,3 +282,12 @@ class LocalShards:
             return await make_index(
                 self._indexes, bucket, source, self._limits, verifies_present=verifies_present
             )
+
+
+@contextmanager
+def _replaced_is_changed(key: ObjectKey) -> Iterator[None]:
+    """That the shard is no longer what it was is for the caller to know as that."""
+    try:
+        yield
+    except (PreconditionFailed, NoSuchKey):
+        raise ShardChanged(key=key) from None

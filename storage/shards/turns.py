@@ -102,7 +102,7 @@ async def with_bytes(
         is_last = taken.is_last
 
 
-async def blocks_of(source: Source, blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def blocks_of(source: Source, blocks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
     """A member's blocks, each fetched when the last one has been taken. Raises BadShard."""
     while (block := await turn(source, lambda: next(blocks, None))) is not None:
         yield block

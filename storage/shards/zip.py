@@ -48,7 +48,7 @@ class ZipMember(Member):
 
 
 @dataclass(frozen=True, slots=True)
-class _Directory:
+class Directory:
     """Where the central directory lies. `shift` is added to the offsets in it: something was put before the archive."""
 
     at: int
@@ -68,7 +68,7 @@ class ZipWalk:
         self._window_at = 0
 
     def __iter__(self) -> Iterator[Member | None]:
-        directory = _find_directory(self._source, self._size_bytes)
+        directory = find_directory(self._source, self._size_bytes)
         if directory.count > self._limits.max_members:
             raise BadArchive(f"more than {self._limits.max_members} entries")
         at, packed_bytes = directory.at, 0
@@ -89,7 +89,7 @@ class ZipWalk:
                 self._check_place(member, directory)
             yield member if member is not None and member.path else None
 
-    def _check_place(self, member: ZipMember, directory: _Directory) -> None:
+    def _check_place(self, member: ZipMember, directory: Directory) -> None:
         if member.header_at + _LOCAL.size + member.packed_bytes > directory.at:
             raise BadArchive(f"the entry at byte {member.header_at} reaches past the entries")
         if self._limits.refuses(member.size_bytes, member.packed_bytes):
@@ -107,7 +107,8 @@ class ZipWalk:
         return self._window[within : within + count]
 
 
-def _find_directory(source: Readable, size_bytes: int) -> _Directory:
+def find_directory(source: Readable, size_bytes: int) -> Directory:
+    """By the record at the archive's end."""
     tail_at = max(0, size_bytes - _END.size - _MAX_COMMENT_BYTES)
     tail = source.read_at(tail_at, size_bytes - tail_at)
     place = len(tail)
@@ -133,7 +134,7 @@ def _find_directory(source: Readable, size_bytes: int) -> _Directory:
     shift = at - directory_at
     if at < 0 or shift < 0 or count * _ENTRY.size > directory_bytes:
         raise BadArchive("its directory cannot be where it says")
-    return _Directory(at, directory_bytes, count, shift)
+    return Directory(at, directory_bytes, count, shift)
 
 
 def _find_wide_end(source: Readable, end_at: int) -> tuple[int, ...] | None:
@@ -147,7 +148,7 @@ def _find_wide_end(source: Readable, end_at: int) -> tuple[int, ...] | None:
     return _END_64.unpack_from(raw)
 
 
-def _member(fields: tuple[int, ...], rest: bytes, directory: _Directory) -> ZipMember | None:
+def _member(fields: tuple[int, ...], rest: bytes, directory: Directory) -> ZipMember | None:
     """The member of a directory entry, with an empty path if it can have none; None for what is no file."""
     (_, made_by, _, flags, method, at_time, at_date, crc, packed, size) = fields[:10]
     name_bytes, extra_bytes, _, _, _, mode, header_at = fields[10:]

@@ -77,7 +77,9 @@ async def append_member(call: NativeCall) -> NativeResponse:
         reason = "a member of a shard needs a Content-Length"
         raise InvalidArgument(name="Content-Length", value="", reason=reason)
     path = request.query["archpath"]
-    member = NewMember(path, data=body, size_bytes=body.size_bytes)
+    now_ns = call.services.clock.now_ns()
+    member = NewMember(path, data=body, size_bytes=body.size_bytes, modified_ns=now_ns)
+    creates = _pine(request.headers.get("ais-pine", "")) == _CREATES
 
     async def members() -> AsyncIterator[NewMember]:
         yield member
@@ -87,7 +89,7 @@ async def append_member(call: NativeCall) -> NativeResponse:
         key,
         members(),
         mime=request.query.get("archmime", ""),
-        may_create=_pine(request.headers.get("ais-pine", "")) == _CREATES,
+        creates=new_attributes(call, bucket) if creates else None,
     )
     return NativeResponse(200, written_headers(info))
 
