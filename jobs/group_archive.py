@@ -88,15 +88,15 @@ class _ArchiveRun:
         self._run.context.count(objects=objects, size_bytes=size_bytes)
 
     async def _write(self, members: AsyncIterator[NewMember]) -> None:
-        if self._appends:
-            await self._shards.append(
-                self._target, self._key, members, mime=self._format.value, may_create=True
-            )
-            return
         owner_id = acl.owner_of_new(self._target, self._run.user.user_id, CannedAcl.PRIVATE)
         attributes = ObjectAttributes(
             {"content-type": "application/octet-stream"}, owner_id=owner_id
         )
+        if self._appends:
+            await self._shards.append(
+                self._target, self._key, members, mime=self._format.value, creates=attributes
+            )
+            return
         await self._shards.create(
             self._target, self._key, members, shard_format=self._format, attributes=attributes
         )
