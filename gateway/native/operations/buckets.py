@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 
 from core.claims import Permission
 from core.errors import InvalidArgument, InvalidBucketName
 from core.names import SYSTEM_BUCKETS
-from core.types import Bucket
+from core.types import Bucket, Identity
 from gateway.native import props
 from gateway.native.bucket_names import check_new_bucket
 from gateway.native.call import NativeCall, NativeResponse, Row, json_response
 from gateway.native.request import bucket_ref
 
+_FEW_BUCKETS = 200
+"""As many may be listed in the event loop, in about a millisecond."""
 _EXISTS_OUTSIDE = "5"
 """The presence of what other providers have and this cluster has not (AIStore: FltExistsOutside)."""
 
@@ -64,19 +67,24 @@ async def list_buckets(call: NativeCall) -> NativeResponse:
     wanted = bucket_ref("", provider, query.get("namespace", ""))
     if query.get("presence") == _EXISTS_OUTSIDE:
         return json_response([])
-    found = [
-        bucket
-        for bucket in _known_to(call)
-        if (not provider or bucket.ref.provider == wanted.provider)
-        and (not query.get("namespace") or bucket.ref.namespace == wanted.namespace)
-        and (not bucket.name.startswith(".") or call.request.flag("sys"))
-    ]
-    found.sort(key=lambda bucket: (bucket.ref.provider, bucket.ref.name, bucket.ref.namespace))
-    return json_response([props.bucket_json(bucket.ref) for bucket in found])
+    with_system = call.request.flag("sys")
+
+    def listed() -> NativeResponse:
+        found = [
+            bucket.ref
+            for bucket in _known_to(call.identity, buckets)
+            if (not provider or bucket.ref.provider == wanted.provider)
+            and (not query.get("namespace") or bucket.ref.namespace == wanted.namespace)
+            and (with_system or not bucket.name.startswith("."))
+        ]
+        found.sort(key=lambda ref: (ref.provider, ref.name, ref.namespace))
+        return json_response([props.bucket_json(ref) for ref in found])
+
+    buckets = call.store.all_buckets()
+    return listed() if len(buckets) <= _FEW_BUCKETS else await asyncio.to_thread(listed)
 
 
-def _known_to(call: NativeCall) -> Sequence[Bucket]:
-    buckets, identity = call.store.all_buckets(), call.identity
+def _known_to(identity: Identity, buckets: Sequence[Bucket]) -> Sequence[Bucket]:
     if identity.claims is not None:
         claims = identity.claims
         return [

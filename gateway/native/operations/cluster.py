@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import xxhash
 
 from core.claims import Permission
+from core.types import Bucket
 from gateway.native.call import NativeCall, NativeResponse, Row, json_response
 from gateway.native.cluster_config import cluster_config
 from gateway.native.props import props_json
@@ -82,14 +85,18 @@ async def show_cluster_config(call: NativeCall) -> NativeResponse:
 async def bmd(call: NativeCall) -> NativeResponse:
     """The map of the buckets (AIStore: BMD), with their properties."""
     await call.require("weir:ShowCluster", Permission.ADMIN)
+    buckets, cluster_id = call.store.all_buckets(), call.services.node.cluster_id
+    return await asyncio.to_thread(_bmd, buckets, cluster_id)
+
+
+def _bmd(buckets: Sequence[Bucket], cluster_id: str) -> NativeResponse:
+    """In a thread: there may be very many buckets."""
     providers: dict[str, dict[str, dict[str, Any]]] = {}
-    for bucket in call.store.all_buckets():
+    for bucket in buckets:
         spaces = providers.setdefault(bucket.ref.provider, {})
         named = spaces.setdefault(bucket.ref.namespace or "@#", {})
         named[bucket.ref.name] = props_json(bucket)
-    return json_response(
-        {"version": "1", "uuid": call.services.node.cluster_id, "providers": providers, "ext": None}
-    )
+    return json_response({"version": "1", "uuid": cluster_id, "providers": providers, "ext": None})
 
 
 async def remote_clusters(call: NativeCall) -> NativeResponse:
