@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -23,6 +23,8 @@ SCHEMA = (
     " PRIMARY KEY (kind, scope)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS standing_work (job_id TEXT NOT NULL, owner TEXT NOT NULL, active INTEGER NOT NULL,"
     " seen_ns INTEGER NOT NULL, PRIMARY KEY (job_id, owner)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS job_arguments (job_id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
+    " PRIMARY KEY (job_id, name))",
 )
 Rows = Transaction | sqlite3.Connection
 """Where rows are read."""
@@ -34,6 +36,10 @@ _KEPT_ENDED = 500
 _KEPT_NS = 15 * 60 * 10**9
 """Whoever started a job may ask for it so long after its end, however many have come since."""
 _FORGOTTEN_AT_ONCE = 50
+_LONG_ARGUMENT = 2048
+"""Longer arguments (lists of names) lie apart: only who carries the job out needs them, while records are read and
+written all the time. They go when the job ends."""
+_SHOWN = 100
 _ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _ID_LENGTH = 10
 _NUMBERED = "rebalance"
@@ -50,10 +56,16 @@ def insert(
 ) -> JobRecord:
     """A new job, under an id of its kind. One that stands runs from the beginning."""
     number = change.execute("SELECT coalesce(max(number), 0) + 1 FROM jobs").fetchone()[0]
+    job_id = job_id or _new_id(kind, number)
+    short = dict(arguments)
+    for name, value in arguments.items():
+        if len(value) > _LONG_ARGUMENT:
+            change.execute("INSERT INTO job_arguments VALUES (?, ?, ?)", (job_id, name, value))
+            short[name] = f"{value[:_SHOWN]}..."
     record = JobRecord(
-        job_id or _new_id(kind, number),
+        job_id,
         kind,
-        dict(arguments),
+        short,
         JobState.RUNNING if is_standing else JobState.WAITING,
         created_ns=now_ns,
         started_ns=now_ns if is_standing else 0,
@@ -76,6 +88,8 @@ def _new_id(kind: str, number: int) -> str:
 
 def update(change: Transaction, record: JobRecord) -> None:
     """Put a record in place of what it was."""
+    if record.state.has_ended:
+        change.execute("DELETE FROM job_arguments WHERE job_id = ?", (record.job_id,))
     change.execute(
         "UPDATE jobs SET state = ?, record = ? WHERE job_id = ?",
         (record.state, _encode(record), record.job_id),
@@ -88,6 +102,14 @@ def load(change: Rows, job_id: str) -> JobRecord:
     if row is None:
         raise NoSuchJob(job_id=job_id)
     return decode(row[0], job_id)
+
+
+def whole(change: Rows, record: JobRecord) -> JobRecord:
+    """The record with its long arguments."""
+    rows = change.execute(
+        "SELECT name, value FROM job_arguments WHERE job_id = ?", (record.job_id,)
+    ).fetchall()
+    return replace(record, arguments={**record.arguments, **dict(rows)}) if rows else record
 
 
 def forget_old(change: Transaction, now_ns: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cluster.database import ControlDatabase, connect
-from cluster.job_rows import PENDING, SCHEMA, decode, forget_old, insert, load, update
+from cluster.job_rows import PENDING, SCHEMA, decode, forget_old, insert, load, update, whole
 from cluster.wake import Wake
 from core.jobs import JobProgress, JobRecord, JobState, NoSuchJob
 
@@ -130,7 +130,7 @@ class JobRecords:
                 started_ns=record.started_ns or now_ns,
             )
             update(change, record)
-        return record
+            return whole(change, record)
 
     def save_sync(
         self, job_id: str, owner: str, progress: JobProgress, *, idle_ns: int = 0

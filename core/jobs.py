@@ -99,7 +99,8 @@ class JobStore(Protocol):
     def claim_sync(
         self, owner: str, kinds: Sequence[str], now_ns: int, *, job_id: str = ""
     ) -> JobRecord | None:
-        """The oldest waiting job of these kinds, or the one named, now RUNNING and the owner's; None: there is none."""
+        """The oldest waiting job of these kinds, or the one named, now RUNNING and the owner's; None: there is none.
+        Only this gives long arguments whole; elsewhere their beginning stands for them."""
 
     def save_sync(
         self, job_id: str, owner: str, progress: JobProgress, *, idle_ns: int = 0

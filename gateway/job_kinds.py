@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Sequence
 
 from cluster.control import EmbeddedControlStore
 from core.lifecycle import Terms
 from core.protocols import Clock
 from gateway.config import Config
+from gateway.service import SingleNodeService
 from gateway.storage_classes import storage_classes
 from jobs.bucket_summary import BucketSummaryJob
+from jobs.buckets import CopyBucketJob, MoveBucketJob
 from jobs.group_archive import ArchiveJob
 from jobs.group_copy import CopyObjectsJob
 from jobs.group_delete import DeleteObjectsJob
 from jobs.lifecycle import LifecycleJob
+from jobs.periodic import ShouldStop
 from jobs.promote import PromoteJob
 from jobs.queue import JobKind
+from jobs.upkeep import CleanupJob, NothingToDo, Removed, WarmUpJob
+from storage.layout import MountpathSpec
 from storage.node import LocalNode
 from storage.shards.service import LocalShards
+from storage.space import clean_sync
 
 _NS_PER_S = 10**9
 
 
 def job_kinds(
-    config: Config, control: EmbeddedControlStore, node: LocalNode, clock: Clock
+    config: Config,
+    control: EmbeddedControlStore,
+    node: LocalNode,
+    clock: Clock,
+    cleaning: Cleaning | None = None,
 ) -> Sequence[JobKind]:
+    service = SingleNodeService(control, node, clock)
+    clean = cleaning or Cleaning(config, [each.spec for each in node.mountpaths.all])
     settings = config.lifecycle
     terms = Terms(
         day_ns=int(settings.day_s * _NS_PER_S),
@@ -42,7 +55,28 @@ def job_kinds(
         ArchiveJob(node, LocalShards(node), control),
         BucketSummaryJob(node, control),
         PromoteJob(node, control, config.native.promote_from),
+        CopyBucketJob(service),
+        MoveBucketJob(service),
+        CleanupJob(clean),
+        WarmUpJob(control, node),
+        NothingToDo("lru", "nothing to evict: ais buckets are the only place of their objects"),
+        NothingToDo("rebalance", "nothing to move: there is one node"),
+        NothingToDo("resilver", "nothing to move: objects stay on the mountpath they were put on"),
     ]
+
+
+class Cleaning:
+    """The space cleanup of a node's mountpaths, one at a time, whoever asks for it. Blocking."""
+
+    def __init__(self, config: Config, specs: Sequence[MountpathSpec]) -> None:
+        self._min_age_s = config.jobs.space_cleanup_age_s
+        self._specs = specs
+        self._turn = threading.Lock()
+
+    def __call__(self, should_stop: ShouldStop) -> Removed:
+        with self._turn:
+            report = clean_sync(self._specs, min_age_s=self._min_age_s, should_stop=should_stop)
+        return Removed(report.blobs, report.blob_bytes, str(report))
 
 
 def owner_name() -> str:

@@ -15,7 +15,7 @@ from cluster.standing_jobs import StandingRecords
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.event_destinations import open_destinations
-from gateway.job_kinds import job_kinds, owner_name
+from gateway.job_kinds import Cleaning, job_kinds, owner_name
 from gateway.keys import open_key_service
 from gateway.node import open_node
 from gateway.startup import open_control, server_log_directory
@@ -26,9 +26,8 @@ from jobs.periodic import ShouldStop, ThreadJob
 from jobs.queue import JobQueue
 from jobs.runner import Job, JobRunner
 from jobs.server_logs import ServerLogJob
-from storage.layout import IDENTITY_FILE, MountpathSpec
+from storage.layout import IDENTITY_FILE
 from storage.node import LocalNode
-from storage.space import clean_sync
 
 _REPAIR_INTERVAL_S = 15.0
 _REPLICAS_INTERVAL_S = 2.0
@@ -56,7 +55,7 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
         # Found once, right after the control store: a set that has vanished meanwhile must not be taken for a new one.
         clock = SystemClock()
         node = await open_node(config, clock, keys)
-        specs = [mountpath.spec for mountpath in node.mountpaths.all]
+        cleaning = Cleaning(config, [mountpath.spec for mountpath in node.mountpaths.all])
         jobs: list[Job] = [
             BucketRepairJob(_REPAIR_INTERVAL_S, control, node, clock, started_ns),
             ServerLogJob(
@@ -64,7 +63,9 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
             ),
             ThreadJob("control store copies", _REPLICAS_INTERVAL_S, _copying(copies)),
             ThreadJob(
-                "space cleanup", config.jobs.space_cleanup_interval_s, _cleaning(config, specs)
+                "space cleanup",
+                config.jobs.space_cleanup_interval_s,
+                lambda should_stop: cleaning(should_stop).report,
             ),
         ]
         try:
@@ -75,7 +76,7 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
                 load = LoadMonitor(SystemProbe(config.data))
                 queue = JobQueue(
                     records,
-                    job_kinds(config, control, node, clock),
+                    job_kinds(config, control, node, clock, cleaning),
                     clock,
                     owner_name(),
                     load=load,
@@ -109,15 +110,6 @@ def _delivery(config: Config, node: LocalNode) -> EventDelivery:
 def _other_disks(config: Config, home: Path) -> Sequence[Path]:
     """The data directories beside the control store's own whose disks are there."""
     return [d for d in config.data if d != home and (d / IDENTITY_FILE).exists()]
-
-
-def _cleaning(config: Config, specs: Sequence[MountpathSpec]) -> Callable[[ShouldStop], str]:
-    def work(should_stop: ShouldStop) -> str:
-        return str(
-            clean_sync(specs, min_age_s=config.jobs.space_cleanup_age_s, should_stop=should_stop)
-        )
-
-    return work
 
 
 def _copying(copies: ControlReplicas) -> Callable[[ShouldStop], str]:

@@ -81,6 +81,11 @@ class JobContext:
             self._advice = advise(self._load.current.worst)
             await self.pause(self._advice.sleep_s)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the job is to leave off; may be asked in threads."""
+        return self._stop.is_set()
+
     def check(self) -> None:
         """Raises JobStopped once the job is to leave off. Call it often: whoever stops a job waits for this."""
         if self._stop.is_set():

@@ -17,6 +17,7 @@ from core.shards import BadShard, NoSuchMember, NotAShard, ShardChanged
 from gateway.batch.errors import BatchStopped, TooManySoftErrors
 from gateway.native.call import NativeResponse
 from gateway.native.faults import (
+    NoSuchKind,
     NoSuchNode,
     NoSuchTransform,
     NotServed,
@@ -71,6 +72,7 @@ _ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
     ),
     NoSuchTransform: (404, "ErrNotFound", lambda e, _, __: f"etl job {e.name!r} does not exist"),
     NotServed: (501, "ErrNotImpl", _reason),
+    NoSuchKind: (404, "ErrXactNotFound", lambda e, _, __: f"no job is of kind {e.kind!r}"),
     NoSuchJob: (404, "ErrXactNotFound", lambda e, _, __: f"job {e.job_id!r} does not exist"),
     NoSuchFile: (404, "ErrNotFound", _reason),
     NoSuchNode: (404, "ErrNotFound", lambda e, _, __: f"node {e.node_id!r} does not exist"),

@@ -23,3 +23,7 @@ class SourceChanged(Conflict):
 
 class NoSuchNode(NotFound):
     """Fields: node_id."""
+
+
+class NoSuchKind(NotFound):
+    """No kind of job has this name. Fields: kind."""

@@ -86,8 +86,10 @@ def all_rows() -> Sequence[Row]:
     """The rows of every operation there is."""
     from gateway.native.operations import (
         batch,
+        bucket_jobs,
         buckets,
         cluster,
+        jobs,
         listing,
         nodes,
         object_groups,
@@ -100,8 +102,10 @@ def all_rows() -> Sequence[Row]:
 
     modules = (
         batch,
+        bucket_jobs,
         buckets,
         cluster,
+        jobs,
         listing,
         nodes,
         object_groups,

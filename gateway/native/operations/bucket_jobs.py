@@ -1,0 +1,149 @@
+"""Owns the operations of native clients that copy and rename whole buckets, by jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.claims import Permission
+from core.errors import BucketExists, InvalidArgument, NoSuchBucket
+from core.job_access import check_conditions
+from core.job_table import BUCKET, TO_BUCKET, ref_text
+from core.names import MAX_KEY_BYTES, BucketRef
+from core.types import Bucket
+from gateway.native.bucket_names import check_new_bucket, ref_of_uname
+from gateway.native.call import NativeCall, NativeResponse, Row
+from gateway.native.operations.jobs import ask_for
+from jobs.buckets import BUCKET_ID, OPTIONS, USER, CopyOptions
+from jobs.parallel import MAX_WORKERS
+
+_MAX_EXTENSIONS = 100
+
+
+async def copy_bucket(call: NativeCall) -> NativeResponse:
+    """Copy what is in a bucket into another, which is made if there is none; answers the job's id."""
+    source, to = call.bucket(), _target_ref(call)
+    message = await call.request.message()
+    options = _copy_options(message.fields())
+    await call.require("s3:ListBucket", Permission.LIST_OBJECTS, source)
+    await call.require("s3:GetObject", Permission.GET, source)
+    if source.ref == to and not options.is_dry_run:
+        raise InvalidArgument(name="bck_to", value=to.name, reason="a bucket is copied onto itself")
+    target = await _target(call, to, options)
+    for bucket in (source, target):
+        check_conditions(call.identity, bucket)
+    user = call.identity.user
+    arguments = {
+        BUCKET: ref_text(source.ref),
+        TO_BUCKET: ref_text(to),
+        USER: "" if user is None else user.user_id,
+        OPTIONS: options.text(),
+    }
+    return await ask_for(call, "copy-bck", arguments)
+
+
+async def _target(call: NativeCall, to: BucketRef, options: CopyOptions) -> Bucket:
+    """The bucket that is written to, made if there is none; in a dry run, which writes nothing, not."""
+    try:
+        target = call.bucket(to)
+    except NoSuchBucket:
+        check_new_bucket(to)
+        await call.require("s3:CreateBucket", Permission.CREATE_BUCKET)
+        if options.is_dry_run:
+            return call.bucket()
+        owner = call.identity.user
+        assert owner is not None, "no anonymous caller may make buckets"
+        services = call.services
+        return await services.store.create_bucket(
+            to, owner=owner, region=services.region, props=services.new_bucket
+        )
+    await call.require("s3:PutObject", Permission.PUT, target)
+    if options.removes_extra:
+        await call.require("s3:DeleteObject", Permission.DELETE_OBJECT, target)
+    return target
+
+
+async def move_bucket(call: NativeCall) -> NativeResponse:
+    """Give a bucket another name; answers the job's id."""
+    bucket, to = call.bucket(), _target_ref(call)
+    await call.require("weir:RenameBucket", Permission.MOVE_BUCKET, bucket)
+    await call.require("s3:CreateBucket", Permission.CREATE_BUCKET)
+    if to == bucket.ref:
+        raise InvalidArgument(name="bck_to", value=to.name, reason="that is its name already")
+    check_new_bucket(to)
+    try:
+        call.bucket(to)
+    except NoSuchBucket:
+        pass
+    else:
+        raise BucketExists(bucket=to.name, ref=to)
+    arguments = {
+        BUCKET: ref_text(bucket.ref),
+        TO_BUCKET: ref_text(to),
+        BUCKET_ID: str(bucket.bucket_id),
+    }
+    return await ask_for(call, "move-bck", arguments)
+
+
+def _target_ref(call: NativeCall) -> BucketRef:
+    uname = call.request.query.get("bck_to", "")
+    if not uname:
+        raise InvalidArgument(name="bck_to", value="", reason="no bucket to write to is named")
+    return ref_of_uname(uname)
+
+
+def _copy_options(fields: Mapping[str, Any]) -> CopyOptions:
+    extensions = fields.get("ext") or {}
+    if (
+        not isinstance(extensions, dict)
+        or len(extensions) > _MAX_EXTENSIONS
+        or not all(isinstance(new, str) for new in extensions.values())
+    ):
+        reason = f"it does not map up to {_MAX_EXTENSIONS} extensions to others"
+        raise InvalidArgument(name="ext", value="", reason=reason)
+    options = CopyOptions(
+        prefix=_name(fields, "prefix"),
+        prepend=_name(fields, "prepend"),
+        extensions={old.lstrip("."): new.lstrip(".") for old, new in extensions.items()},
+        is_dry_run=_flag(fields, "dry_run"),
+        removes_extra=_flag(fields, "synchronize"),
+        continues=_flag(fields, "coer"),
+        is_flat=_flag(fields, "non-recurs"),
+        workers=_workers(fields.get("num-workers")),
+    )
+    if options.removes_extra and (options.prepend or options.extensions):
+        reason = "names are changed, so that the source of an object cannot be told"
+        raise InvalidArgument(name="synchronize", value="true", reason=reason)
+    return options
+
+
+def _name(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name) or ""
+    if not isinstance(value, str) or len(value.encode()) > MAX_KEY_BYTES:
+        reason = f"it is no text of up to {MAX_KEY_BYTES} bytes"
+        raise InvalidArgument(name=name, value=str(value)[:64], reason=reason)
+    return value
+
+
+def _flag(fields: Mapping[str, Any], name: str) -> bool:
+    value = fields.get(name) or False
+    if not isinstance(value, bool):
+        raise InvalidArgument(
+            name=name, value=str(value)[:64], reason="it is neither true nor false"
+        )
+    return value
+
+
+def _workers(value: Any) -> int:
+    if value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool) or value < -1:
+        reason = "it is no number of workers: -1, 0 or more"
+        raise InvalidArgument(name="num-workers", value=str(value)[:64], reason=reason)
+    return min(value, MAX_WORKERS)
+
+
+ROWS = (
+    Row("POST", "buckets", 1, copy_bucket, "copy-bck"),
+    Row("POST", "buckets", 1, move_bucket, "move-bck"),
+)
