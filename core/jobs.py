@@ -44,13 +44,15 @@ class JobProgress:
 
     `cursor`: from where another worker may go on, in the job's own words; "" for the beginning. `message`: its
     parameters and stage, for people. `counters`: OBJECTS, BYTES and what else the kind counts. `workers`: how many
-    pieces of work it does at a time, 0 where it does one after the other.
+    pieces of work it does at a time, 0 where it does one after the other. `total`: how many objects there will be in
+    the end, 0 where that is not known.
     """
 
     counters: Mapping[str, int] = field(default_factory=dict)
     message: str = ""
     cursor: str = ""
     workers: int = 0
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class JobContext:
         self._counters = dict(record.progress.counters)
         self._message = record.progress.message
         self._workers = record.progress.workers
+        self._total = record.progress.total
         self._stop = asyncio.Event()
         self._load = load or FixedLoad()
         self._advice = Advice(0.0, 1)
@@ -71,6 +72,10 @@ class JobContext:
     def use_workers(self, count: int) -> None:
         """Tell how many pieces of work are done at a time."""
         self._workers = count
+
+    def expect(self, total: int) -> None:
+        """Tell how many objects there will be in the end."""
+        self._total = total
 
     async def throttle(self) -> None:
         """To be called before each operation: sleeps now and then, as the node's load advises. Raises JobStopped."""
@@ -103,7 +108,8 @@ class JobContext:
 
     @property
     def progress(self) -> JobProgress:
-        return JobProgress(dict(self._counters), self._message, self.cursor, self._workers)
+        counters = dict(self._counters)
+        return JobProgress(counters, self._message, self.cursor, self._workers, self._total)
 
     def stop(self) -> None:
         """Have the job leave off."""

@@ -11,7 +11,16 @@ from typing import Any, NoReturn, TypeAlias
 from gateway.cli.options import add_serve_options, add_store_options
 from gateway.version import __version__
 
-JOB_KINDS = ("lifecycle",)
+JOB_KINDS = {
+    "lifecycle": "carry out the lifecycle rules of buckets",
+    "copy-bck": "copy what is in --bucket into --to, which is made if there is none",
+    "move-bck": "rename --bucket to --to",
+    "cleanup-store": "remove what crashes left behind",
+    "load-lom-cache": "bring the index of --bucket into memory",
+    "lru": "evict what is least used; of ais buckets nothing ever is",
+    "rebalance": "move objects to the nodes they belong to; on a single node there is nothing to move",
+    "resilver": "the same for the disks of a node",
+}
 
 _EXAMPLES = """\
 examples:
@@ -277,8 +286,12 @@ def _add_job(commands: _Commands) -> None:
         "start a job, and print its id",
         "Start a job, and print its id. The server runs it; where none runs, this command does.",
     )
-    begin.add_argument("kind", metavar="KIND", choices=JOB_KINDS, help=", ".join(JOB_KINDS))
+    begin.formatter_class = argparse.RawDescriptionHelpFormatter
+    begin.epilog = "kinds:\n" + "\n".join(f"  {n:16} {text}" for n, text in JOB_KINDS.items())
+    begin.add_argument("kind", metavar="KIND", choices=JOB_KINDS, help="see below")
     begin.add_argument("--bucket", metavar="NAME", default="", help="for this bucket alone")
+    begin.add_argument("--to", metavar="NAME", default="", help="the other bucket")
+    _add_copy_options(begin)
     listing = _command(group, "ls", "jobs:list_jobs", "list the jobs that have not ended")
     listing.add_argument("--all", action="store_true", help="those that have ended too")
     listing.add_argument("--json", action="store_true", help="as JSON")
@@ -296,6 +309,26 @@ def _add_job(commands: _Commands) -> None:
     stop = _command(group, "stop", "jobs:stop", "stop a job")
     for command in (status, wait, stop):
         command.add_argument("job_id", metavar="ID", help="as weir job start and ls show it")
+
+
+def _add_copy_options(begin: argparse.ArgumentParser) -> None:
+    copy = begin.add_argument_group("options of copy-bck")
+    copy.add_argument("--prefix", metavar="P", default="", help="only objects that begin with this")
+    copy.add_argument("--prepend", metavar="P", default="", help="put this before the names")
+    copy.add_argument(
+        "--ext", metavar="OLD=NEW", action="append", help="replace an extension; may be repeated"
+    )
+    copy.add_argument("--dry-run", action="store_true", help="count, and write nothing")
+    copy.add_argument(
+        "--sync", action="store_true", help="remove from the target what the source does not have"
+    )
+    copy.add_argument("--flat", action="store_true", help="without what is in virtual directories")
+    copy.add_argument(
+        "--keep-going", action="store_true", help="count objects that fail, and go on with others"
+    )
+    copy.add_argument(
+        "--parallel", metavar="N", type=int, default=0, help="objects at a time (default: some)"
+    )
 
 
 def _add_pair_options(parser: argparse.ArgumentParser) -> None:

@@ -18,10 +18,12 @@ from typing import Any
 
 from cluster.control import EmbeddedControlStore
 from cluster.jobs import JobRecords
+from core.job_table import BUCKET, TO_BUCKET
 from core.jobs import BYTES, OBJECTS, JobRecord, JobState
-from core.names import BucketName, BucketRef
+from gateway.cli.job_progress import JobProgressLine, state_text
+from gateway.cli.job_start import job_arguments
 from gateway.cli.options import UsageError, keep_files_private, load
-from gateway.cli.progress import Progress, size_text
+from gateway.cli.progress import size_text
 from gateway.cli.table import print_rows, time_text
 from gateway.clock import SystemClock
 from gateway.config import Config
@@ -37,16 +39,10 @@ def start(arguments: argparse.Namespace) -> int:
     """weir job start"""
     config = load(arguments).config
     with _records(config) as (control, records):
-        wanted = {}
-        if arguments.bucket:
-            wanted["bucket"] = arguments.bucket
-            if control.bucket(BucketRef(BucketName(arguments.bucket))) is None:
-                raise UsageError(
-                    f"no bucket {arguments.bucket!r}; aws s3 ls shows each user the buckets it owns"
-                )
+        kind, wanted = job_arguments(arguments, config, control)
         held = _hold_unserved(config)
         try:
-            record = records.add_sync(arguments.kind, wanted, time.time_ns())
+            record = records.add_sync(kind, wanted, time.time_ns())
             print(record.job_id, flush=True)
             if held is None:
                 return 0
@@ -88,7 +84,7 @@ def list_jobs(arguments: argparse.Namespace) -> int:
     with _records(load(arguments).config) as (_, records):
         found = records.list_sync(only_pending=not arguments.all)
         rows = [_row(record) for record in found]
-    columns = ["id", "kind", "arguments", "state", "objects", "bytes", "started", "ended"]
+    columns = ["id", "kind", "buckets", "state", "objects", "bytes", "started", "ended"]
     print_rows(rows, columns, arguments.json)
     return 0
 
@@ -103,7 +99,7 @@ def status(arguments: argparse.Namespace) -> int:
     for name, value in row.items():
         if name == "counters":
             print(f"{name:10} {', '.join(f'{key}={n}' for key, n in value.items())}")
-        elif value != "":
+        elif value != "" and not (name == "arguments" and row["buckets"]):
             print(f"{name:10} {value}")
     return 0
 
@@ -112,12 +108,15 @@ def wait(arguments: argparse.Namespace) -> int:
     """weir job wait"""
     config = load(arguments).config
     deadline = None if arguments.timeout is None else time.monotonic() + arguments.timeout
-    with _records(config) as (_, records), Progress(is_wanted=arguments.progress) as progress:
+    with (
+        _records(config) as (_, records),
+        JobProgressLine(is_wanted=arguments.progress) as progress,
+    ):
         while True:
             record = records.get_sync(arguments.job_id)
-            if record.state.has_ended:
+            if record.state.has_ended or record.idle_ns:
                 break
-            progress.show(_line(record))
+            progress.show(record)
             if deadline is not None and time.monotonic() > deadline:
                 raise UsageError(
                     f"job {record.job_id} has not ended: {record.state}; wait again, or see weir job status"
@@ -161,7 +160,7 @@ def stop(arguments: argparse.Namespace) -> int:
 def _outcome(record: JobRecord) -> int:
     if record.error:
         print(f"weir: job {record.job_id}: {record.error}", file=sys.stderr)
-    return 0 if record.state is JobState.FINISHED else 1
+    return 1 if record.state in (JobState.STOPPED, JobState.FAILED) else 0
 
 
 @contextmanager
@@ -175,8 +174,11 @@ def _row(record: JobRecord) -> dict[str, Any]:
     return {
         "id": record.job_id,
         "kind": record.kind,
+        "buckets": " -> ".join(
+            record.arguments[name] for name in (BUCKET, TO_BUCKET) if name in record.arguments
+        ),
         "arguments": " ".join(f"{name}={value}" for name, value in record.arguments.items()),
-        "state": "stopping" if _is_stopping(record) else record.state.value,
+        "state": state_text(record),
         "objects": progress.counters.get(OBJECTS, 0),
         "bytes": progress.counters.get(BYTES, 0),
         "created": time_text(record.created_ns),
@@ -188,14 +190,10 @@ def _row(record: JobRecord) -> dict[str, Any]:
     }
 
 
-def _is_stopping(record: JobRecord) -> bool:
-    return record.is_stop_wanted and not record.state.has_ended
-
-
 def _line(record: JobRecord) -> str:
     counters = record.progress.counters
     parts: Sequence[str] = [
-        f"{record.kind} {record.job_id} {record.state}",
+        f"{record.kind} {record.job_id} {state_text(record)}",
         f"{counters.get(OBJECTS, 0)} objects",
         size_text(counters.get(BYTES, 0)),
     ]
