@@ -10,10 +10,10 @@ from typing import Any
 
 from core import access, acl
 from core.claims import Permission
-from core.errors import BadToken, Denied, StoreError, Unavailable
+from core.errors import BadToken, Denied, EntityTooLarge, StoreError, Unavailable
 from core.names import ObjectKey
-from core.types import Bucket
-from gateway.native.call import NativeCall, NativeResponse, NativeServices
+from core.types import Bucket, Identity
+from gateway.native.call import Handler, NativeCall, NativeResponse, NativeServices
 from gateway.native.easy_urls import parse_easy
 from gateway.native.errors import error_response
 from gateway.native.request import PREFIX, NativeRequest, split_path
@@ -32,6 +32,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 logger = logging.getLogger(__name__)
 
 _MAX_MESSAGE_BYTES = 64 * 1024**2
+_MAX_ANONYMOUS_MESSAGE_BYTES = 64 * 1024
 _STATUS_CLIENT_GONE = 499
 _STATUS_CUT = 599
 
@@ -84,7 +85,7 @@ class NativeFront:
         except TokenAwaited as awaited:
             authenticated = await awaited.authenticated()
         request.open_body = authenticated.open_body
-        handler = await self._router.match(request)
+        handler = await self._route(request, authenticated.identity)
         request.s3.operation = f"native:{handler.__name__}"
         call = NativeCall(
             request,
@@ -94,6 +95,16 @@ class NativeFront:
             authenticated.open_body,
         )
         return await handler(call)
+
+    async def _route(self, request: NativeRequest, identity: Identity) -> Handler:
+        """The operation, which a message may decide: nobody in particular sends no long ones."""
+        if not identity.is_anonymous:
+            return await self._router.match(request)
+        request.max_message_bytes = _MAX_ANONYMOUS_MESSAGE_BYTES
+        try:
+            return await self._router.match(request)
+        except EntityTooLarge:
+            raise BadToken(reason="token required") from None
 
     async def _admit(
         self,

@@ -61,6 +61,14 @@ def test_no_token(guarded: Guarded) -> None:
         write(client)
 
 
+def test_nobody_sends_long_messages(guarded: Guarded) -> None:
+    message = {"action": "list", "value": "x" * 100_000}
+    reply = guarded.ask("GET", f"/v1/buckets/{BUCKET}", json=message)
+    assert (reply.status_code, "token required" in reply.text) == (401, True)
+    admin = guarded.issue("--admin")
+    assert guarded.ask("GET", f"/v1/buckets/{BUCKET}", admin, json=message).status_code == 400
+
+
 def test_token_of_the_environment(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIS_AUTHN_TOKEN", guarded.issue("--admin"))
     assert read(connect(guarded.server)) == b"data"
