@@ -175,7 +175,10 @@ def _authenticator(
 ) -> AnyAuthenticator:
     if config.auth.required:
         return Authenticator(control, settings, tokens)
-    return OpenAuthenticator(next(user for user in control.users() if user.is_root))
+    root = next(user for user in control.users() if user.is_root)
+    return OpenAuthenticator(
+        root, is_for_strangers=config.auth.open_anywhere, domains=settings.domains
+    )
 
 
 def _well_known(config: Config, tokens: Tokens, clock: Clock) -> WellKnown:
