@@ -113,6 +113,47 @@ def test_one_permission_alone(guarded: Guarded, permission: str) -> None:
             call()
 
 
+@pytest.mark.parametrize(
+    "permission",
+    [
+        "list-buckets",
+        "show-cluster",
+        "create-bucket",
+        "head-bucket",
+        "list-objects",
+        "patch",
+        "destroy-bucket",
+    ],
+)
+def test_one_permission_on_buckets_alone(guarded: Guarded, permission: str) -> None:
+    client = connect(guarded.server, token=guarded.issue("--cluster", permission))
+    guarded.s3(guarded.issue("--admin")).create_bucket(Bucket="shared")
+    shared = client.bucket("shared")
+    calls = {
+        "list-buckets": client.cluster().list_buckets,
+        "show-cluster": client.cluster().get_info,
+        "create-bucket": lambda: client.bucket(f"made-by-{permission}").create(),
+        "head-bucket": shared.head,
+        "list-objects": shared.list_objects,
+        "patch": lambda: guarded_patch(guarded, permission),
+        "destroy-bucket": shared.delete,
+    }
+    allowed = calls.pop(permission)
+    for call in calls.values():
+        with refused(403):
+            call()
+    allowed()
+
+
+def guarded_patch(guarded: Guarded, permission: str) -> None:
+    """What the SDK has no call for: changing a property of the bucket."""
+    message = {"action": "set-bprops", "value": {"mirror": {"enabled": False}}}
+    token = guarded.issue("--cluster", permission)
+    reply = guarded.ask("PATCH", "/v1/buckets/shared", token, json=message)
+    if reply.status_code >= 400:
+        raise AISError(reply.status_code, reply.text, "", reply.request)
+
+
 def test_token_of_a_user(guarded: Guarded) -> None:
     client = connect(guarded.server, token=guarded.issue("--cluster", "all", subject="alice"))
     with refused(403):
