@@ -23,7 +23,7 @@ from gateway.tokens.oidc import OidcKeys
 from gateway.tokens.own import live_keys
 from gateway.tokens.parse import MAX_TOKEN_BYTES, ParsedToken, parse_token
 
-_MAX_CACHED = 10_000
+_MAX_CACHED = 4096
 _MAX_AT_ONCE = 4
 """Signatures that are checked side by side; more would take the threads that disks need."""
 
@@ -87,14 +87,20 @@ class Tokens:
         async with self._slots:
             own = await asyncio.to_thread(self._own_key_sync, parsed)
         key = own or await self._others_key(parsed)
-        async with self._slots:
-            await asyncio.to_thread(key.verify_sync, parsed)
         rules = self._rules if own is None else self._own_rules
-        checked = check_payload(parsed.payload, rules, self._clock.now_ns())
-        identity = self._identity(checked.claims.subject, checked.claims.is_admin)
-        identity = replace(identity, claims=checked.claims)
-        self._keep(judged_by, token, identity, checked.until_ns)
+        async with self._slots:
+            identity, until_ns = await asyncio.to_thread(self._judge_sync, parsed, key, rules)
+        self._keep(judged_by, token, identity, until_ns)
         return identity
+
+    def _judge_sync(
+        self, parsed: ParsedToken, key: VerificationKey, rules: ClaimRules
+    ) -> tuple[Identity, int]:
+        """Whom the token speaks for, and until when."""
+        key.verify_sync(parsed)
+        checked = check_payload(parsed.payload, rules, self._clock.now_ns())
+        account = self._account(checked.claims.subject, checked.claims.is_admin)
+        return Identity(account, claims=checked.claims), checked.until_ns
 
     async def revoke(self, tokens: Sequence[str]) -> int:
         """As core.protocols.TokenVerifier."""
@@ -126,13 +132,13 @@ class Tokens:
             return await self._trust.oidc.key(issuer, parsed.key_id)
         raise BadToken(reason="the token was signed by nobody who is trusted here")
 
-    def _identity(self, subject: str, is_admin: bool) -> Identity:
+    def _account(self, subject: str, is_admin: bool) -> User:
         """A token speaks for root, but for one that names another user here and is no admin's."""
         users = self._control.users()
         named: User | None = None
         if not is_admin:
             named = next((user for user in users if user.name == subject), None)
-        return Identity(named or next(user for user in users if user.is_root))
+        return named or next(user for user in users if user.is_root)
 
     def _keep(
         self, judged_by: tuple[int, int], token: str, identity: Identity, until_ns: int
