@@ -106,6 +106,7 @@ def test_what_nodes_answer(server: Server, http: requests.Session, what: str) ->
 
 def test_what_the_cluster_has_not(server: Server, http: requests.Session) -> None:
     assert ask(server, http, "cluster", "backends") == []
+    assert ask(server, http, "etl", "") == []
     assert ask(server, http, "cluster", "remote")["a"] is None
     assert ask(server, http, "cluster", "target_ips") == ["127.0.0.1"]
 

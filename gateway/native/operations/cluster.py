@@ -111,6 +111,12 @@ async def backends(call: NativeCall) -> NativeResponse:
     return json_response([])
 
 
+async def transforms(call: NativeCall) -> NativeResponse:
+    """No transformations (ETL) run here."""
+    await _require_show(call)
+    return json_response([])
+
+
 async def target_addresses(call: NativeCall) -> NativeResponse:
     await _require_show(call)
     return json_response(
@@ -132,4 +138,5 @@ ROWS = (
     Row("GET", "cluster", 0, remote_clusters, what="remote"),
     Row("GET", "cluster", 0, backends, what="backends"),
     Row("GET", "cluster", 0, target_addresses, what="target_ips"),
+    Row("GET", "etl", 0, transforms),
 )
