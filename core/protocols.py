@@ -1,5 +1,6 @@
-"""Owns the seams: what the fronts call (ObjectService), what holds bytes (StorageNode), where they go (Placement),
-what a remote bucket offers (Backend), and time (Clock). Those to users, buckets and keys are in core.control.
+"""Owns the seams that the fronts call: objects (ObjectStore), and with buckets and users (ObjectService); what streams
+in and out of them; who tokens speak for (TokenVerifier); and time (Clock). What lies below is in core.nodes, and the
+seams to users, buckets and keys are in core.control.
 
 Arguments and results are frozen types of core. Implementations raise core.errors only.
 """
@@ -324,26 +325,6 @@ class ObjectStore(Protocol):
         """Raises NoSuchUpload."""
 
 
-class StorageNode(ObjectStore, Protocol):
-    """A target: an ObjectStore on this machine's mountpaths, or another node over HTTP."""
-
-    async def close_bucket(self, bucket: Bucket, *, even_if_full: bool = False) -> None:
-        """Refuse every later write to the bucket with NoSuchBucket, provided that it holds no object now.
-
-        Raises BucketNotEmpty and changes nothing otherwise, unless `even_if_full`. Idempotent; `reopen_bucket` undoes
-        it."""
-
-    async def reopen_bucket(self, bucket: Bucket) -> None:
-        """Accept writes again, after a deletion that did not go through. Idempotent."""
-
-    async def drop_bucket(self, bucket: Bucket) -> bool:
-        """Forget what is left of a deleted bucket, which is closed: objects, uploads in progress and their parts. A
-        bounded part of it at a time; whether all is gone. Idempotent."""
-
-    async def health(self) -> Mapping[str, str]:
-        """Per mountpath: "ok", or what is wrong with it."""
-
-
 class ObjectService(ObjectStore, Protocol):
     """What every front and job calls: the users, the buckets, and the object operations routed to their owners."""
 
@@ -408,24 +389,3 @@ class TokenVerifier(Protocol):
     async def revoke(self, tokens: Sequence[str]) -> int:
         """Refuse tokens from now on, durably and in every process; what is no token is passed over. Returns how many
         there were."""
-
-
-class Placement(Protocol):
-    """Object → mountpath (and, with a cluster, object → targets), by highest random weight."""
-
-    def mountpath_index(self, bucket_id: int, key: bytes) -> int:
-        """Position of the mountpath that owns the object, stable while the set of mountpaths is."""
-
-
-class Backend(Protocol):
-    """A remote bucket in domain types. Adapters translate their library's errors into ours, once."""
-
-    async def head(self, ref: BucketRef, key: ObjectKey) -> ObjectInfo: ...
-    async def list_page(self, ref: BucketRef, query: ListQuery) -> ListPage: ...
-    def get(
-        self, ref: BucketRef, key: ObjectKey, byte_range: ByteRange | None = None
-    ) -> AsyncIterator[bytes]: ...
-    async def put(
-        self, ref: BucketRef, key: ObjectKey, body: BodyStream, attributes: ObjectAttributes
-    ) -> ObjectInfo: ...
-    async def delete(self, ref: BucketRef, key: ObjectKey) -> None: ...

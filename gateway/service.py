@@ -18,7 +18,8 @@ from core.errors import (
     ObjectLocked,
 )
 from core.names import BucketName, BucketRef, UserId
-from core.protocols import Clock, StorageNode
+from core.nodes import StorageNode
+from core.protocols import Clock
 from core.types import Bucket, BucketProps, User
 
 

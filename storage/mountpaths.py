@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from core.errors import MountpathUnavailable
 from core.names import ObjectKey
-from core.protocols import Clock, Placement
+from core.nodes import Placement
+from core.protocols import Clock
 from core.types import Bucket
 from storage.faults import RETRY_AFTER_S
 from storage.layout import MountpathSpec, host_name

@@ -13,7 +13,8 @@ from core.listing import (
     VersionListQuery,
 )
 from core.names import ObjectKey, UserId
-from core.protocols import Clock, Placement
+from core.nodes import Placement
+from core.protocols import Clock
 from core.sealing import NoKeys
 from core.types import (
     NO_CONDITIONS,

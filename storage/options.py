@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from core.protocols import Placement
+from core.nodes import Placement
 from core.types import MIN_PART_BYTES
 
 SMALL_LIMIT_BYTES = 64 * 1024
