@@ -12,12 +12,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from cluster.bucket_props import decode_props, encode_props
 from cluster.database import ControlDatabase, Transaction
 from cluster.user_policies import IDENTITY, read_policies
 from core.errors import (
@@ -25,7 +24,6 @@ from core.errors import (
     BucketExists,
     BucketOwnedByYou,
     Conflict,
-    Corrupt,
     InvalidBucketState,
     NoSuchAccessKey,
     NoSuchBucket,
@@ -38,7 +36,6 @@ from core.types import Bucket, BucketProps, Credential, User
 logger = logging.getLogger(__name__)
 
 _FALLBACK_CHECK_S = 1.0
-_PROPS_VERSION = 1
 _BUCKET = "bucket"
 _BUCKET_COLUMNS = "bucket_id, provider, namespace, name, owner_id, created_ns, region, props"
 
@@ -209,7 +206,7 @@ class EmbeddedControlStore:
                     owner.user_id,
                     created_ns,
                     region,
-                    _encode_props(props),
+                    encode_props(props),
                 ),
             )
             bucket_id = cursor.lastrowid or 0
@@ -225,10 +222,10 @@ class EmbeddedControlStore:
             ).fetchone()
             if row is None:
                 raise NoSuchBucket(bucket=bucket.name)
-            props = change(_decode_props(row[0], bucket.name))
+            props = change(decode_props(row[0], bucket.name))
             transaction.execute(
                 "UPDATE buckets SET props = ? WHERE bucket_id = ?",
-                (_encode_props(props), bucket.bucket_id),
+                (encode_props(props), bucket.bucket_id),
             )
             transaction.note(_BUCKET, str(bucket.bucket_id))
         return replace(bucket, props=props)
@@ -246,7 +243,7 @@ class EmbeddedControlStore:
             ).fetchone()
             if taken:
                 raise BucketExists(bucket=to.name, ref=to)
-            props = _decode_props(row[0], bucket.name)
+            props = decode_props(row[0], bucket.name)
             if props.policy:
                 raise InvalidBucketState(reason="its policy names the bucket; remove that first")
             change.execute(
@@ -347,7 +344,7 @@ class EmbeddedControlStore:
         bucket_id, provider, namespace, name, owner_id, created_ns, region, props = row
         ref = BucketRef(BucketName(name), provider, namespace)
         owner = self._users[owner_id]
-        return Bucket(ref, bucket_id, owner, created_ns, region, _decode_props(props, name))
+        return Bucket(ref, bucket_id, owner, created_ns, region, decode_props(props, name))
 
 
 def _insert_user(change: Transaction, user: User) -> None:
@@ -386,28 +383,3 @@ def _bucket_id(change: Transaction, ref: BucketRef) -> int:
         raise NoSuchBucket(bucket=ref.name)
     bucket_id: int = row[0]
     return bucket_id
-
-
-@dataclass(frozen=True, slots=True)
-class _StoredProps:
-    """A field that is absent has its default, one that is not known is passed over: so versions can live together."""
-
-    v: int
-    props: BucketProps
-
-
-_DECODER = msgspec.msgpack.Decoder(_StoredProps)
-
-
-def _encode_props(props: BucketProps) -> bytes:
-    return msgspec.msgpack.encode(_StoredProps(_PROPS_VERSION, props))
-
-
-def _decode_props(packed: bytes, bucket: str) -> BucketProps:
-    try:
-        stored = _DECODER.decode(packed)
-    except msgspec.MsgspecError as error:
-        raise Corrupt(what="bucket properties", where=bucket) from error
-    if stored.v != _PROPS_VERSION:
-        raise Corrupt(what=f"bucket properties of version {stored.v}", where=bucket)
-    return stored.props
