@@ -6,13 +6,14 @@ rather than hand out fewer or more.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from core.errors import Conflict, Invalid, NotFound
-from core.names import ObjectKey
+from core.names import BucketRef, ObjectKey
 from core.protocols import ObjectReader
 from core.types import NO_CONDITIONS, Bucket, ByteRange, Conditions, ObjectAttributes, ObjectInfo
 
@@ -89,6 +90,23 @@ class Member:
     modified_ns: int = 0
 
 
+_NO_KEY = ObjectKey("")
+
+
+@dataclass(frozen=True, slots=True)
+class MemberInfo(ObjectInfo):
+    """A member of a shard where it stands for an object of its own. `shard`: the key of the shard that it lies in."""
+
+    shard: ObjectKey = _NO_KEY
+
+
+def member_etag(shard: ObjectInfo, path: str) -> str:
+    """A member's ETag: its own, and the same while the shard is. It is made not to look like an MD5 of the bytes, for
+    which clients take any 32 hex digits."""
+    named = f"{shard.etag}/{shard.version_id}/{path}"
+    return f"{hashlib.md5(named.encode(), usedforsecurity=False).hexdigest()}-1"
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which members are meant. WDS_KEY: those whose path without extensions is the pattern."""
@@ -117,6 +135,16 @@ class IndexOutcome:
     members: int = 0
     size_bytes: int = 0
     reason: str = ""
+
+
+class IndexState(StrEnum):
+    """What a shard's index is good for. STALE: it is of other bytes; INVALID: damaged, or gone though the shard's
+    record says that there is one."""
+
+    ABSENT = "absent"
+    VALID = "valid"
+    STALE = "stale"
+    INVALID = "invalid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,3 +247,9 @@ class Shards(Protocol):
     ) -> IndexOutcome:
         """Make the index of a TAR shard and flag the shard's record. With an index that is valid already nothing is
         done; `verifies_present` False takes its presence for validity. A bad shard is an outcome, not an error."""
+
+    async def examine_index(self, bucket: Bucket, info: ObjectInfo) -> tuple[IndexState, int]:
+        """The state of a shard's index, by the shard's record, and how many members a valid one has."""
+
+    async def drop_index(self, ref: BucketRef, key: ObjectKey) -> None:
+        """Remove what there may be of an index, of a shard or a bucket that is gone."""

@@ -12,6 +12,7 @@ from core.lifecycle import Terms
 from core.protocols import Clock
 from gateway.config import Config
 from gateway.service import SingleNodeService
+from gateway.shards import open_shards
 from gateway.storage_classes import storage_classes
 from jobs.bucket_summary import BucketSummaryJob
 from jobs.buckets import CopyBucketJob, MoveBucketJob
@@ -22,10 +23,10 @@ from jobs.lifecycle import LifecycleJob
 from jobs.periodic import ShouldStop
 from jobs.promote import PromoteJob
 from jobs.queue import JobKind
+from jobs.shard_index import IndexShardJob, ShardSummaryJob
 from jobs.upkeep import CleanupJob, NothingToDo, Removed, WarmUpJob
 from storage.layout import MountpathSpec
 from storage.node import LocalNode
-from storage.shards.service import LocalShards
 from storage.space import clean_sync
 
 _NS_PER_S = 10**9
@@ -46,13 +47,14 @@ def job_kinds(
         classes=[each.name for each in storage_classes(config)],
         minimum_bytes=settings.min_transition_bytes,
     )
+    shards = open_shards(control, node, clock)
     return [
         LifecycleJob(
             node, node, control, clock, terms, settings.interval_s, settings.actions_per_s
         ),
         DeleteObjectsJob(node, control),
         CopyObjectsJob(node, control),
-        ArchiveJob(node, LocalShards(node), control),
+        ArchiveJob(node, shards, control),
         BucketSummaryJob(node, control),
         PromoteJob(node, control, config.native.promote_from),
         CopyBucketJob(service),
@@ -62,6 +64,8 @@ def job_kinds(
         NothingToDo("lru", "nothing to evict: ais buckets are the only place of their objects"),
         NothingToDo("rebalance", "nothing to move: there is one node"),
         NothingToDo("resilver", "nothing to move: objects stay on the mountpath they were put on"),
+        IndexShardJob(node, shards, control),
+        ShardSummaryJob(node, shards, control),
     ]
 
 

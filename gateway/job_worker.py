@@ -18,6 +18,7 @@ from gateway.event_destinations import open_destinations
 from gateway.job_kinds import Cleaning, job_kinds, owner_name
 from gateway.keys import open_key_service
 from gateway.node import open_node
+from gateway.shards import open_shards
 from gateway.startup import open_control, server_log_directory
 from jobs.bucket_repair import BucketRepairJob
 from jobs.event_delivery import EventDelivery, Pace
@@ -26,6 +27,7 @@ from jobs.periodic import ShouldStop, ThreadJob
 from jobs.queue import JobQueue
 from jobs.runner import Job, JobRunner
 from jobs.server_logs import ServerLogJob
+from jobs.shard_upkeep import ChangedShards, OrphanedIndexes
 from storage.layout import IDENTITY_FILE
 from storage.node import LocalNode
 
@@ -55,6 +57,7 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
         # Found once, right after the control store: a set that has vanished meanwhile must not be taken for a new one.
         clock = SystemClock()
         node = await open_node(config, clock, keys)
+        shards = open_shards(control, node, clock)
         cleaning = Cleaning(config, [mountpath.spec for mountpath in node.mountpaths.all])
         jobs: list[Job] = [
             BucketRepairJob(_REPAIR_INTERVAL_S, control, node, clock, started_ns),
@@ -67,6 +70,7 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
                 config.jobs.space_cleanup_interval_s,
                 lambda should_stop: cleaning(should_stop).report,
             ),
+            OrphanedIndexes(config.jobs.space_cleanup_interval_s, node, shards, control, clock),
         ]
         try:
             with (
@@ -85,10 +89,13 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
                 async with asyncio.TaskGroup() as group:
                     measuring = group.create_task(load.run())
                     group.create_task(JobRunner(jobs).run(stop))
-                    group.create_task(_delivery(config, node).run(stop))
+                    group.create_task(
+                        _delivery(config, node, ChangedShards(node, shards, control)).run(stop)
+                    )
                     await _run_queue(queue, records, stop)
                     measuring.cancel()
         finally:
+            shards.close()
             await node.close()
 
 
@@ -101,10 +108,10 @@ async def _run_queue(queue: JobQueue, records: JobRecords, stop: asyncio.Event) 
             os.close(bell_fd)
 
 
-def _delivery(config: Config, node: LocalNode) -> EventDelivery:
+def _delivery(config: Config, node: LocalNode, changed_shards: ChangedShards) -> EventDelivery:
     events = config.events
     pace = Pace(events.poll_interval_s, events.max_retry_interval_s)
-    return EventDelivery(node.outbox, open_destinations(config), pace)
+    return EventDelivery(node.outbox, [changed_shards, *open_destinations(config)], pace)
 
 
 def _other_disks(config: Config, home: Path) -> Sequence[Path]:

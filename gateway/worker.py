@@ -37,6 +37,7 @@ from gateway.native.front import NativeFront
 from gateway.node import open_node
 from gateway.protocol import Limits, limited
 from gateway.service import SingleNodeService
+from gateway.shard_view import shard_view
 from gateway.startup import open_control, server_log_directory
 from gateway.storage_classes import storage_classes
 from gateway.tokens.published import Published
@@ -55,6 +56,7 @@ from s3api.router import OperationRouter
 from s3api.website import Visitors, WebsiteRouter
 from storage.bulk import LocalBatchSender
 from storage.node import LocalNode
+from storage.shards.indexes import ShardIndexes
 from storage.shards.service import LocalShards
 
 logger = logging.getLogger(__name__)
@@ -92,7 +94,8 @@ async def _serve(
     node = await open_node(config, clock, keys)
     records = JobRecords(control.database)
     tokens = open_tokens(config, control, clock)
-    shards = LocalShards(node)
+    service = SingleNodeService(control, node, clock)
+    shards = LocalShards(node, indexes=ShardIndexes(node, service))
     standing = StandingRecords(control.database)
     shared = SharedJobs(standing, clock, owner_name())
     load = LoadMonitor(SystemProbe(config.data))
@@ -105,7 +108,6 @@ async def _serve(
     )
     try:
         settings = _s3_settings(config)
-        service = SingleNodeService(control, node, clock)
         authenticator = _authenticator(config, control, settings, tokens)
         front = S3Front(
             service,
@@ -116,6 +118,7 @@ async def _serve(
             access_log,
         )
         front.server_log = server_log
+        front.shard_view = shard_view(service, shards)
         domains = tuple(domain.lower() for domain in config.website_domains)
         site_front = S3Front(
             service,

@@ -82,6 +82,8 @@ class S3Front:
         self._observer = observer
         self._quiet_until = 0.0
         self.server_log: ServerLog | None = None
+        # The service as it is for buckets that show the members of their shards.
+        self.shard_view: ObjectService | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -203,6 +205,8 @@ class S3Front:
     async def _resolve(self, call: Call, operation: Operation) -> None:
         request = call.request
         call.bucket = bucket = self._bucket(request.bucket or "")
+        if bucket.props.native.shard_view and self.shard_view is not None:
+            call.store = self.shard_view
         if bucket.props.notification_rules:
             origin = origin_of(request, call.identity, self._settings)
             call.bucket = bucket = with_origin(bucket, origin)

@@ -13,6 +13,7 @@ from core.errors import Denied, NoSuchKey, NoSuchUpload, NoSuchVersion, VersionI
 from core.names import ObjectKey, UploadId
 from core.policy.actions import of_version
 from core.protocols import Clock, ObjectStore
+from core.shards import MemberInfo
 from core.types import Bucket, Identity, ObjectInfo
 from s3api import upload_facts
 from s3api.call import Call, CopySource, Operation, Settings
@@ -20,6 +21,7 @@ from s3api.facts import RequestFacts
 
 _GRANTS = ("read", "write", "read-acp", "write-acp", "full-control")
 _ACL_HEADERS = frozenset({"x-amz-acl", *(f"x-amz-grant-{name}" for name in _GRANTS)})
+_GET = "s3:GetObject"
 _PUT = "s3:PutObject"
 _BESIDE = {"GetObjectAttributes": "s3:GetObject"}
 """Operation → the action that it needs beside its own (AWS: GetObjectAttributes, Permissions)."""
@@ -109,6 +111,11 @@ class Access:
             resource = Resource(self._bucket, key, info)
             if self._ask(action, resource, permission) is not Decision.ALLOWED:
                 raise access.denied(action, self._bucket)
+        if isinstance(info, MemberInfo):
+            # Who may not read the shard gets no member of it by its own name either.
+            shard = Resource(self._bucket, info.shard, info)
+            if self._ask(_GET, shard) is not Decision.ALLOWED:
+                raise access.denied(_GET, self._bucket)
 
     def check_acl_headers(self, key: ObjectKey | None, fields: Mapping[str, str]) -> None:
         """An ACL that comes with an object needs no permission beside s3:PutObject, as in AWS's examples of policies
@@ -214,7 +221,7 @@ class Gate:
         version_id: str | None = None,
     ) -> Access:
         facts = self._facts(call, fields, version_id)
-        return Access(self._store, call.identity, call.target_bucket, facts)
+        return Access(call.store, call.identity, call.target_bucket, facts)
 
     def _facts(
         self,

@@ -16,6 +16,7 @@ from typing import TypeVar
 from core.errors import MountpathUnavailable
 from core.events import Change, PendingEvent, event_of, message, rules_for
 from core.names import ObjectKey
+from core.shard_indexes import SHARDS_CHANGED, shard_message
 from core.types import Bucket, ObjectInfo
 from storage.commit import Transaction
 from storage.mountpath import Mountpath
@@ -39,6 +40,12 @@ def note_change(tx: Transaction, bucket: Bucket, change: Change, info: ObjectInf
         event_id = _next_id(tx)
         row = (event_id, rule.destination, bucket.bucket_id, info.key.encode())
         tx.connection.execute(_INSERT, (*row, message(bucket, rule, event, info, event_id)))
+
+
+def note_shard(tx: Transaction, bucket: Bucket, key: ObjectKey) -> None:
+    """Leave word that a shard's index wants looking at: the shard is new, or the one that had an index is gone."""
+    row = (_next_id(tx), SHARDS_CHANGED, bucket.bucket_id, key.encode())
+    tx.connection.execute(_INSERT, (*row, shard_message(bucket.ref, key)))
 
 
 def _next_id(tx: Transaction) -> int:

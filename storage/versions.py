@@ -25,6 +25,7 @@ from core.errors import (
 from core.events import Change
 from core.locks import check_removable, default_retention
 from core.names import ObjectKey
+from core.shard_indexes import is_tar_key
 from core.types import (
     NULL_VERSION,
     Bucket,
@@ -48,7 +49,7 @@ from storage.index import (
     remove_other,
     require_open,
 )
-from storage.outbox import note_change
+from storage.outbox import note_change, note_shard
 from storage.records import (
     OBJECT,
     Description,
@@ -120,6 +121,7 @@ def replace_object(
     previous = 0 if current is None else current.stamp
     stored = _put_published(tx, bucket, publication, previous, _next_generation(current))
     if current is not None:
+        _forget_index(tx, bucket, current)
         old = refs_now(tx.connection, current)
         tx.add_garbage(old.without(refs_of(stored.segments, stored.sidecar_id)))
     return stored
@@ -140,6 +142,8 @@ def _put_published(
     put_current(tx.connection, bucket.bucket_id, stored)
     if bucket.origin is not None:
         note_change(tx, bucket, Change.CREATED, stored.info)
+    if bucket.props.native.index_shards and is_tar_key(stored.info.key):
+        note_shard(tx, bucket, stored.info.key)
     return stored
 
 
@@ -172,16 +176,24 @@ def _make_way(
             _check_replaceable(replaced, now_ns)
             previous = max(previous, replaced.stamp)
     if replaced is not None:
+        _forget_index(tx, bucket, replaced)
         tx.add_garbage(refs_now(connection, replaced))
     if current is not None and current is replaced:
         remove_current(connection, bucket_id, key)
     else:
         if current is not None:
+            _forget_index(tx, bucket, current)
             demote(connection, bucket_id, current)
         if replaced is not None:
             remove_other(connection, bucket_id, replaced)
     crashpoints.reach("version:displaced")
     return previous
+
+
+def _forget_index(tx: Transaction, bucket: Bucket, gone: StoredObject) -> None:
+    """The index of a shard goes after the shard."""
+    if gone.info.has_shard_index:
+        note_shard(tx, bucket, gone.info.key)
 
 
 def _is_null(stored: StoredObject) -> bool:
@@ -256,6 +268,7 @@ def delete_object(tx: Transaction, deletion: Deletion, item: DeleteItem) -> Dele
         return _mark_deleted(tx, deletion, item.key, current)
     if current is not None:
         _check_replaceable(current, deletion.now_ns)
+        _forget_index(tx, deletion.bucket, current)
         tx.add_garbage(refs_now(tx.connection, current))
         remove_current(tx.connection, bucket_id, item.key)
         if deletion.bucket.origin is not None:
@@ -308,6 +321,7 @@ def _remove_named(
     check_removable(
         found.info.attributes, deletion.now_ns, bypass_governance=deletion.bypasses_governance
     )
+    _forget_index(tx, deletion.bucket, found)
     tx.add_garbage(refs_now(connection, found))
     if is_current:
         remove_current(connection, bucket_id, item.key)

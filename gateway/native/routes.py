@@ -96,6 +96,7 @@ def all_rows() -> Sequence[Row]:
         object_writes,
         objects,
         promotion,
+        shard_jobs,
         summaries,
         tokens,
     )
@@ -112,6 +113,7 @@ def all_rows() -> Sequence[Row]:
         object_writes,
         objects,
         promotion,
+        shard_jobs,
         summaries,
         tokens,
     )

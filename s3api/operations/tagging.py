@@ -7,6 +7,7 @@ from dataclasses import replace
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
 
+from core.configs.native import tagged_props
 from core.tags import HEADER, bucket_tags, object_tags
 from core.types import BucketProps, ObjectChanges
 from s3api.call import Call, Response
@@ -72,7 +73,7 @@ async def delete_bucket_tagging(call: Call) -> Response:
 
 async def _set_bucket_tags(call: Call, tags: Mapping[str, str]) -> Response:
     def change(props: BucketProps) -> BucketProps:
-        return replace(props, tags=tags)
+        return replace(props, tags=tags, native=tagged_props(props.native, props.tags, tags))
 
     await call.store.update_bucket_props(call.target_bucket, change)
     return Response(204)

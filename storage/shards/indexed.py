@@ -7,7 +7,6 @@ import time
 
 from core.conditions import check_read
 from core.errors import NotFound, PreconditionFailed
-from core.names import ObjectKey
 from core.protocols import ObjectReader
 from core.ranges import resolve_range
 from core.shards import IndexOutcome, Member, MemberPage, NoSuchMember, NotAShard, ShardFormat
@@ -167,8 +166,3 @@ def _gather(entries: Entries, writer: IndexWriter) -> bool:
 
 def _reason(error: BadArchive | NotAShard) -> str:
     return str(error.fields["reason"]) if isinstance(error, NotAShard) else f"bad archive: {error}"
-
-
-def is_tar_key(key: ObjectKey) -> bool:
-    """Whether a key's ending says that it is a TAR shard."""
-    return format_of_key(key) is ShardFormat.TAR

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import hashlib
 import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from core.encryption import EncryptionMode, EncryptionRequest
 from core.errors import Corrupt, NotFound, StoreError
-from core.names import MAX_KEY_BYTES, BucketName, BucketRef, ObjectKey
+from core.names import BucketRef, ObjectKey
 from core.protocols import ObjectStore
+from core.shard_indexes import INDEX_BUCKET, index_key
+from core.shards import IndexState
 from core.types import (
     Bucket,
     ChecksumAlgorithm,
@@ -31,11 +32,8 @@ from storage.shards.index import MAX_INDEX_BYTES, BadIndexError, ShardIndex
 
 logger = logging.getLogger(__name__)
 
-INDEX_BUCKET = BucketRef(BucketName(".sys-shardidx"))
 MEMORY_BYTES = 64 * 1024**2
 
-_ENDING = ".idx"
-_HASHED = "@sha256/"
 _CHUNK_BYTES = 1024**2
 # Checked on the event loop up to here: 64 KiB are digested in 10 µs.
 _SMALL_BYTES = 64 * 1024
@@ -160,6 +158,19 @@ class ShardIndexes:
             return ShardIndex(data)
         return await asyncio.to_thread(ShardIndex, data)
 
+    async def examine(self, bucket: Bucket, info: ObjectInfo) -> tuple[IndexState, int]:
+        """What state a shard's index is in, and how many members a valid one has. Raises as ObjectStore.get, but for
+        absence and corruption."""
+        try:
+            index = await self.read(bucket, info.key)
+        except NotFound:
+            return (IndexState.INVALID if info.has_shard_index else IndexState.ABSENT), 0
+        except (Corrupt, BadIndexError):
+            return IndexState.INVALID, 0
+        if not index.is_of(info):
+            return IndexState.STALE, 0
+        return (IndexState.VALID, index.count) if info.has_shard_index else (IndexState.ABSENT, 0)
+
     async def write(self, bucket: Bucket, info: ObjectInfo, raw: bytes) -> None:
         """Store a shard's index, then flag the shard, if it is still what was indexed. Raises PreconditionFailed,
         NoSuchKey, and as ObjectStore.put."""
@@ -209,26 +220,6 @@ class ShardIndexes:
         except NotFound:
             return
         await self._store.delete(home, index_key(ref, key))
-
-
-def index_key(ref: BucketRef, key: ObjectKey) -> ObjectKey:
-    """The name of a shard's index in the system bucket. Where it would be too long, a digest stands for the shard's."""
-    home = f"{ref.provider}/{ref.namespace or '@#'}/{ref.name}/"
-    name = f"{home}{key}{_ENDING}"
-    if len(name.encode()) > MAX_KEY_BYTES:
-        name = f"{home}{_HASHED}{hashlib.sha256(key.encode()).hexdigest()}{_ENDING}"
-    return ObjectKey(name)
-
-
-def shard_of(name: ObjectKey) -> tuple[BucketRef, ObjectKey | None] | None:
-    """The inverse of index_key: the bucket, and the shard where the name says it; None for what names no index."""
-    parts = name.split("/", 3)
-    if len(parts) < 4 or not parts[3].endswith(_ENDING):
-        return None
-    provider, namespace, bucket, rest = parts
-    ref = BucketRef(BucketName(bucket), provider, "" if namespace == "@#" else namespace)
-    key = rest.removesuffix(_ENDING)
-    return ref, None if key.startswith(_HASHED) else ObjectKey(key)
 
 
 def _encryption_like(info: ObjectInfo) -> EncryptionRequest | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from core.conditions import check_read
 from core.protocols import FileSlice, ObjectReader
 from core.ranges import resolve_range
-from core.shards import Member
+from core.shards import Member, member_etag
 from core.types import ByteRange, Conditions, ObjectInfo
 from storage.reader import MemoryReader
 from storage.shards.source import Source
@@ -18,8 +17,7 @@ from storage.shards.turns import Opened, blocks_of
 
 def info_of_member(shard: ObjectInfo, member: Member) -> ObjectInfo:
     """The shard's info with the member's size, and an ETag that is the member's own while the shard is the same."""
-    named = f"{shard.etag}/{shard.version_id}/{member.path}"
-    etag = hashlib.md5(named.encode(), usedforsecurity=False).hexdigest()
+    etag = member_etag(shard, member.path)
     return replace(
         shard, size_bytes=member.size_bytes, etag=etag, checksum=None, parts=(), encryption=None
     )

@@ -17,10 +17,11 @@ from typing import TypeVar
 
 from core.encryption import encryption_as_before
 from core.errors import CustomerKeyRequired, InvalidArgument, NoSuchKey, PreconditionFailed
-from core.names import ObjectKey
+from core.names import BucketRef, ObjectKey
 from core.protocols import ObjectReader, ObjectStore
 from core.shards import (
     IndexOutcome,
+    IndexState,
     Located,
     Member,
     MemberPage,
@@ -282,6 +283,15 @@ class LocalShards:
             return await make_index(
                 self._indexes, bucket, source, self._limits, verifies_present=verifies_present
             )
+
+    async def examine_index(self, bucket: Bucket, info: ObjectInfo) -> tuple[IndexState, int]:
+        if self._indexes is None:
+            return IndexState.ABSENT, 0
+        return await self._indexes.examine(bucket, info)
+
+    async def drop_index(self, ref: BucketRef, key: ObjectKey) -> None:
+        if self._indexes is not None:
+            await self._indexes.remove(ref, key)
 
 
 @contextmanager

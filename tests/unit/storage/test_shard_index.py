@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.names import BucketName, BucketRef, ObjectKey
+from core.shard_indexes import index_key, shard_of
 from core.shards import Member
 from core.types import Bucket, ObjectAttributes, ObjectInfo
 from storage.shards import index as form
 from storage.shards.index import BadIndexError, IndexWriter, ShardIndex, TooManyMembersError
-from storage.shards.indexes import IndexMemory, index_key, shard_of
+from storage.shards.indexes import IndexMemory
 from tests.contract.world import USER, FakeClock
 
 SHARD_BYTES = 10**12

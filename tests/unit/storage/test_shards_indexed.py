@@ -13,11 +13,12 @@ import pytest
 
 from core.errors import InvalidRange, NoSuchBucket, NoSuchKey, NotModified
 from core.names import BucketRef
+from core.shard_indexes import INDEX_BUCKET, index_key
 from core.shards import Member, NoSuchMember
 from core.types import BoundedRange, Bucket, Conditions, ObjectInfo
 from core.uploads import CompletedPart
 from storage.shards.index import IndexWriter
-from storage.shards.indexes import INDEX_BUCKET, ShardIndexes, index_key
+from storage.shards.indexes import ShardIndexes
 from storage.shards.service import LocalShards
 from storage.shards.tar import TarWalk
 from tests.unit.storage.archives import in_loop, tar

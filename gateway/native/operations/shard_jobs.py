@@ -1,0 +1,124 @@
+"""Owns what native clients ask about the indexes of a bucket's shards: that they be made, and how many there are."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from core.claims import Permission
+from core.errors import InvalidArgument, InvalidBucketState
+from core.jobs import JobRecord, JobState, NoSuchJob
+from core.names import MAX_KEY_BYTES
+from core.types import Bucket
+from gateway.native.call import (
+    NativeCall,
+    NativeResponse,
+    Row,
+    json_response,
+    text_response,
+)
+from jobs.parallel import MAX_WORKERS
+from jobs.shard_index import (
+    BUCKET_ID,
+    INDEX_SHARD,
+    SUMMARY_SHARD,
+    ShardCount,
+    index_arguments,
+    summary_arguments,
+)
+
+_MAX_ID_LENGTH = 64
+
+
+async def index_shards(call: NativeCall) -> NativeResponse:
+    """Have an index made of each TAR shard that has none; answers the job's id."""
+    bucket = call.bucket()
+    await call.require("weir:IndexShards", Permission.UPDATE_OBJECT, bucket)
+    fields = (await call.request.message()).fields()
+    arguments = index_arguments(
+        bucket.ref,
+        prefix=_prefix(fields.get("prefix")),
+        workers=_workers(fields.get("num-workers")),
+        skips_verify=_flag(fields.get("skip-verify"), "skip-verify"),
+    )
+    arguments[BUCKET_ID] = str(bucket.bucket_id)
+    return text_response((await _add(call, INDEX_SHARD, arguments)).job_id)
+
+
+async def summarize_shards(call: NativeCall) -> NativeResponse:
+    """202 with the job's id, until it has ended; then what it has counted."""
+    bucket = call.bucket()
+    await call.require("s3:ListBucket", Permission.LIST_OBJECTS, bucket)
+    fields = (await call.request.message()).fields()
+    job_id = fields.get("uuid") or ""
+    if not job_id:
+        arguments = summary_arguments(bucket, _prefix(fields.get("prefix")))
+        return text_response((await _add(call, SUMMARY_SHARD, arguments)).job_id, 202)
+    record = await _find(call, bucket, str(job_id))
+    if record.state is not JobState.FINISHED:
+        return text_response(record.job_id, 202)
+    count = ShardCount.read(record.progress.cursor)
+    return json_response(
+        {
+            "tar-objs": str(count.tars),
+            "tar-size": str(count.tar_bytes),
+            "shards": str(count.indexed),
+            "shard-size": str(count.indexed_bytes),
+            "archived-objs": str(count.members),
+            "stale-indexes": str(count.stale),
+            "invalid-indexes": str(count.invalid),
+        }
+    )
+
+
+async def _add(call: NativeCall, kind: str, arguments: dict[str, str]) -> JobRecord:
+    services = call.services
+    return await asyncio.to_thread(services.jobs.add_sync, kind, arguments, services.clock.now_ns())
+
+
+async def _find(call: NativeCall, bucket: Bucket, job_id: str) -> JobRecord:
+    """The record of this bucket's summary. Raises NoSuchJob, InvalidBucketState."""
+    if len(job_id) > _MAX_ID_LENGTH:
+        raise NoSuchJob(job_id=job_id[:_MAX_ID_LENGTH])
+    record = await asyncio.to_thread(call.services.jobs.get_sync, job_id)
+    is_ours = record.arguments.get(BUCKET_ID) == str(bucket.bucket_id)
+    if record.kind != SUMMARY_SHARD or not is_ours:
+        raise NoSuchJob(job_id=job_id)
+    if record.state in (JobState.STOPPED, JobState.FAILED):
+        raise InvalidBucketState(reason=f"summary {job_id} {record.state.value}: {record.error}")
+    return record
+
+
+def _prefix(value: Any) -> str:
+    if value is None:
+        return ""
+    try:
+        is_good = isinstance(value, str) and len(value.encode()) <= MAX_KEY_BYTES
+    except UnicodeEncodeError:
+        is_good = False
+    if not is_good:
+        reason = f"it is no text of up to {MAX_KEY_BYTES} bytes"
+        raise InvalidArgument(name="prefix", value="", reason=reason)
+    return str(value)
+
+
+def _workers(value: Any) -> int:
+    """0 for as many as usual; clients also say -1 for one alone."""
+    if value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool) or not -1 <= value <= 2**31:
+        reason = "it is no number of workers: -1, 0 or more"
+        raise InvalidArgument(name="num-workers", value=str(value)[:64], reason=reason)
+    return 1 if value == -1 else min(value, MAX_WORKERS)
+
+
+def _flag(value: Any, name: str) -> bool:
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise InvalidArgument(name=name, value=str(value)[:64], reason="it is neither true nor false")
+
+
+ROWS = (
+    Row("POST", "buckets", 1, index_shards, "index-shard"),
+    Row("GET", "buckets", 1, summarize_shards, "summary-shard"),
+)
