@@ -15,6 +15,7 @@ JOB_KINDS = {
     "lifecycle": "carry out the lifecycle rules of buckets",
     "copy-bck": "copy what is in --bucket into --to, which is made if there is none",
     "move-bck": "rename --bucket to --to",
+    "index-shard": "make indexes of the TAR shards in --bucket",
     "cleanup-store": "remove what crashes left behind",
     "load-lom-cache": "bring the index of --bucket into memory",
     "lru": "evict what is least used; of ais buckets nothing ever is",
