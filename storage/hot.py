@@ -1,4 +1,4 @@
-"""Owns the memory of small objects that were read lately.
+"""Owns the memory of objects that were read lately: small ones whole, of others where their bytes lie.
 
 Each process has its own memory of a mountpath; storage.signal keeps all of them true. Any commit to the mountpath
 empties it: this serves times of reading, such as an epoch of training, and costs times of writing next to nothing.
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # What an entry takes beside its bytes: the record, decoded.
 _ENTRY_BYTES = 2048
+_SEGMENT_BYTES = 300
 
 
 class HotObjects:
@@ -36,7 +37,7 @@ class HotObjects:
         return self._cell[0]
 
     def find(self, bucket_id: int, key: ObjectKey) -> Found | None:
-        """The key's present object with its bytes, if it was read since the last commit."""
+        """The key's present object, if it was read since the last commit; with its bytes, if they lie inline."""
         if self._cell[0] != self._kept_at:
             return None
         return self._kept.get((bucket_id, key))
@@ -49,9 +50,9 @@ class HotObjects:
 
     def keep(self, bucket_id: int, key: ObjectKey, found: Found, read_at: int) -> None:
         """Remember what was read when the number was `read_at`, unless a commit came since."""
-        if read_at & 1 or self._cell[0] != read_at or found.data is None:
+        if read_at & 1 or self._cell[0] != read_at:
             return
-        size_bytes = len(found.data) + _ENTRY_BYTES
+        size_bytes = _size_of(found)
         if size_bytes > self._max_bytes:
             return
         if self._kept_at != read_at:
@@ -60,9 +61,13 @@ class HotObjects:
             self._kept_at = read_at
         while self._bytes + size_bytes > self._max_bytes:
             oldest = self._kept.pop(next(iter(self._kept)))
-            self._bytes -= len(oldest.data or b"") + _ENTRY_BYTES
+            self._bytes -= _size_of(oldest)
         replaced = self._kept.get((bucket_id, key))
         if replaced is not None:
-            self._bytes -= len(replaced.data or b"") + _ENTRY_BYTES
+            self._bytes -= _size_of(replaced)
         self._kept[bucket_id, key] = found
         self._bytes += size_bytes
+
+
+def _size_of(found: Found) -> int:
+    return len(found.data or b"") + _ENTRY_BYTES + _SEGMENT_BYTES * len(found.stored.segments)

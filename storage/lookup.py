@@ -11,7 +11,7 @@ from core.light import light
 from core.names import ObjectKey
 from storage.index import find_object, find_version, find_with_data, load_whole
 from storage.reader import load_inline, log_corrupt, verify_inline
-from storage.records import InlineSegment, StoredObject
+from storage.records import FileSegment, InlineSegment, StoredObject
 from storage.versions import refuse_marker
 
 _MAX_ATTEMPTS = 10
@@ -46,6 +46,9 @@ def lookup(
         if data is not None:
             verify_inline(data, stored.segments[0], key)
             return Found(stored, data)
+        if len(stored.segments) == 1 and isinstance(stored.segments[0], FileSegment):
+            # All that there is to know: its bytes lie in a file of their own.
+            return Found(stored, None)
     find = functools.partial(find_object, connection, bucket_id, key)
     return _lookup_in_steps(connection, find, key, with_data=with_data, load=load)
 

@@ -76,10 +76,13 @@ class Objects:
                 lookup, bucket_id=bucket.bucket_id, key=key, with_data=with_data
             )
             hot = mountpath.opened().hot
+            found = hot.find(bucket.bucket_id, key)
+            if found is not None:
+                return found
             read_at = hot.now
             found = await self._look_up(mountpath, query)
             if found is not None:
-                if found.data is not None:
+                if with_data:
                     hot.keep(bucket.bucket_id, key, found, read_at)
                 return found
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 from core.conditions import check_read
 from core.protocols import FileSlice, ObjectReader
@@ -17,9 +16,16 @@ from storage.shards.turns import Opened, blocks_of
 
 def info_of_member(shard: ObjectInfo, member: Member) -> ObjectInfo:
     """The shard's info with the member's size, and an ETag that is the member's own while the shard is the same."""
-    etag = member_etag(shard, member.path)
-    return replace(
-        shard, size_bytes=member.size_bytes, etag=etag, checksum=None, parts=(), encryption=None
+    # Field by field: `replace` takes ten times as long, and this is done for each member that is read.
+    return ObjectInfo(
+        shard.key,
+        member.size_bytes,
+        member_etag(shard, member.path),
+        shard.modified_ns,
+        shard.attributes,
+        version_id=shard.version_id,
+        generation=shard.generation,
+        has_shard_index=shard.has_shard_index,
     )
 
 
