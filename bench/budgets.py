@@ -127,6 +127,20 @@ BUDGETS: Sequence[Budget] = (
         _ratio(_of("list-many", _cpu_us), _of("list-few", _cpu_us)),
     ),
     Budget(
+        "Plain GETs of the size of shard members, requests/s",
+        1.3,
+        True,
+        "× members by index",
+        _ratio(_of("shard-objects", _rate), _of("shard-members", _rate)),
+    ),
+    Budget(
+        "Members by index, requests/s",
+        100,
+        False,
+        "× members by scan",
+        _ratio(_of("shard-members", _rate), _of("shard-scan", _rate)),
+    ),
+    Budget(
         "Memory of a worker, 256 GETs",
         150,
         True,

@@ -27,6 +27,7 @@ from bench.load import load_keys
 from bench.process import client_cpu_s, machine_cpu_s
 from bench.samples import Sample, Summary, summarize
 from bench.servers import KINDS, Server, ServerError, Weir
+from bench.shards import shard_cases
 
 FEW_KEYS = 10_000
 _SETTLE_S = 40.0
@@ -81,6 +82,7 @@ def all_cases(many_keys: int) -> list[Case]:
         Memory("GET"),
         Memory("PUT"),
         *feature_cases(),
+        *shard_cases(),
         StartUp(many_keys),
     ]
 

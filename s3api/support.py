@@ -49,7 +49,7 @@ NOTES = {
         "of any version; metadata and tagging directives, conditions on source and target, a new "
         "checksum, ACL, storage class, lock or encryption; up to 5 GiB"
     ),
-    "PutBucketTagging": "up to 50 tags",
+    "PutBucketTagging": "up to 50 tags; `weir:shard-view` and `weir:index-shards` are [switches](shards.md)",
     "PutObjectTagging": "up to 10 tags",
     "PutObjectLockConfiguration": "also of a bucket created without, once it is versioned",
     "GetObjectAttributes": "with the parts of a multipart object, in pages",
@@ -102,6 +102,9 @@ Where weir differs from Amazon S3 on purpose:
   `InvalidArgument`), and `x-amz-delete-marker: false` where a read meets no object (S3: no such header).
 - A version id that could be some store's is looked for, and is `404 NoSuchVersion` if there is none; S3 tells ids that
   are not of its own making apart as `400 InvalidArgument`.
+
+Of a bucket with the tag `weir:shard-view` = `on`, members of archives can be listed and read as keys: see
+[shards.md](shards.md).
 """
 
 _PEERS_HEAD = """\
