@@ -21,6 +21,7 @@ from core.errors import (
     PreconditionFailed,
 )
 from core.events import with_origin
+from core.job_table import BUCKET, parse_ref, ref_text
 from core.names import BucketRef, ObjectKey, UserId, parse_object_key
 from core.origin import Origin
 from core.protocols import ObjectStore
@@ -68,16 +69,14 @@ class Promotion:
             "recursive": self.is_recursive,
             "overwrite": self.overwrites,
             "delete": self.deletes_source,
-            "provider": self.bucket.provider,
-            "namespace": self.bucket.namespace,
         }
-        return {"bucket": self.bucket.name, "source": self.source, "options": json.dumps(said)}
+        return {BUCKET: ref_text(self.bucket), "source": self.source, "options": json.dumps(said)}
 
     @classmethod
     def parse(cls, arguments: Mapping[str, str]) -> Promotion:
         said = json.loads(arguments["options"])
         return cls(
-            BucketRef(arguments["bucket"], said["provider"], said["namespace"]),  # type: ignore[arg-type]
+            parse_ref(arguments[BUCKET]),
             arguments["source"],
             said["prefix"],
             UserId(said["owner"]),
@@ -194,7 +193,7 @@ class PromoteJob:
         try:
             while page := await asyncio.to_thread(_page, walk):
                 for names in page:
-                    context.check()
+                    await context.throttle()
                     if why := await self._promote_inner(context, promotion, source, names):
                         failed, reason = failed + 1, reason or why
                     context.cursor = json.dumps(names)
