@@ -77,9 +77,9 @@ def written_headers(info: ObjectInfo) -> HeaderList:
     return checksum_headers(info) + version_headers(info) + atime_headers(info) + etag_headers(info)
 
 
-def read_headers(info: ObjectInfo) -> HeaderList:
-    """What the answer to a GET says of an object that it sends, whole or in part."""
-    headers = checksum_headers(info)
+def read_headers(info: ObjectInfo, *, is_whole: bool) -> HeaderList:
+    """What the answer to a GET says of an object that it sends, whole or in part. A checksum is the whole's alone."""
+    headers = checksum_headers(info) if is_whole else []
     headers += (
         (b"ais-atime", b"%d" % info.modified_ns),
         (b"ais-version", b"%d" % info.generation),

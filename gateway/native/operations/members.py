@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 from core.errors import InvalidArgument
 from core.names import ObjectKey
@@ -54,8 +53,9 @@ async def get_members(call: NativeCall, bucket: Bucket, key: ObjectKey) -> Nativ
     # The first piece is made before the answer begins, so that what is wrong with the shard is still an error.
     first = await anext(stream)
     if first == _END:
+        await stream.aclose()
         raise NoSuchMember(key=key, member=pattern)
-    return NativeResponse(200, [_TAR, PRESENT], _with_first(first, stream))
+    return NativeResponse(200, [_TAR, PRESENT], _Begun(first, stream))
 
 
 async def head_member(call: NativeCall, bucket: Bucket, key: ObjectKey) -> NativeResponse:
@@ -116,14 +116,19 @@ def _mode(text: str) -> MatchMode:
 # --- the TAR stream ------------------------------------------------------------------------------------------------
 
 
-async def _as_tar(selected: Selected) -> AsyncIterator[bytes]:
+async def _as_tar(selected: Selected) -> AsyncGenerator[bytes, None]:
     """The members as a TAR archive, in their order."""
-    async for member, data in selected:
-        yield _header(member)
-        async for chunk in data:
-            yield chunk
-        if rest := member.size_bytes % _BLOCK_BYTES:
-            yield bytes(_BLOCK_BYTES - rest)
+    try:
+        async for member, data in selected:
+            yield _header(member)
+            async for chunk in data:
+                yield chunk
+            if rest := member.size_bytes % _BLOCK_BYTES:
+                yield bytes(_BLOCK_BYTES - rest)
+    finally:
+        if isinstance(selected, AsyncGenerator):
+            # It holds the shard open.
+            await selected.aclose()
     yield _END
 
 
@@ -134,8 +139,19 @@ def _header(member: Member) -> bytes:
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
-async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    async with aclosing(rest) as stream:  # type: ignore[type-var]  # it is a generator
-        yield first
-        async for chunk in stream:
-            yield chunk
+class _Begun:
+    """A stream of which the first piece was taken already. It is closed also if it is never read."""
+
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
+        self._first: bytes | None = first
+        self._rest = rest
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        first, self._first = self._first, None
+        return await anext(self._rest) if first is None else first
+
+    async def aclose(self) -> None:
+        await self._rest.aclose()

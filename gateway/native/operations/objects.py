@@ -55,7 +55,7 @@ async def get_object(call: NativeCall) -> NativeResponse:
     info = reader.info
     try:
         check_owner(call, bucket, info)
-        headers = read_headers(info)
+        headers = read_headers(info, is_whole=byte_range is None)
     except BaseException:
         await reader.close()
         raise
