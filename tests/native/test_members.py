@@ -154,3 +154,37 @@ def test_shard_that_breaks_off(
     except requests.exceptions.RequestException:
         return
     assert reply.status_code == 400
+
+
+# --- appending -----------------------------------------------------------------------------------------------------
+
+
+def appended(
+    url: str, http: requests.Session, path: str, data: bytes, pine: str = "1"
+) -> requests.Response:
+    headers = {"Ais-Pine": pine}
+    return http.put(f"{url}?archpath={quote(path)}", data=data, headers=headers, timeout=10)
+
+
+def test_append_a_member(server: Server, bucket: Bucket, http: requests.Session) -> None:
+    url = f"{server.endpoint}/v1/objects/{bucket.name}/s.tar"
+    assert appended(url, http, "new", b"x").status_code == 404
+    assert appended(url, http, "new", b"new", pine="2").status_code == 200
+    assert appended(url, http, "dir/more", pattern(100_000)).status_code == 200
+    for path, data in (("new", b"new"), ("dir/more", pattern(100_000))):
+        config = ArchiveConfig(archpath=path)
+        assert bucket.object("s.tar").get_reader(archive_config=config).read_all() == data
+    whole = bucket.object("s.tar").get_reader().read_all()
+    assert isinstance(whole, bytes)
+    with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
+        assert archive.getnames() == ["new", "dir/more"]
+
+
+@pytest.mark.parametrize(("path", "pine"), [("../up", "1"), ("a/", "1"), ("a", "7"), ("~/a", "1")])
+def test_members_that_cannot_be_appended(
+    server: Server, bucket: Bucket, http: requests.Session, path: str, pine: str
+) -> None:
+    bucket.object("s.tar").get_writer().put_content(SHARDS["s.tar"])
+    url = f"{server.endpoint}/v1/objects/{bucket.name}/s.tar"
+    assert appended(url, http, path, b"x", pine).status_code == 400
+    assert bucket.object("s.tar").get_reader().read_all() == SHARDS["s.tar"]

@@ -22,6 +22,7 @@ from gateway.native.object_headers import (
 )
 from gateway.native.writing import check_owner
 from s3api.headers import parse_range, read_conditions
+from storage.shards.encoders import tar_header
 
 PARAMETERS = frozenset({"archpath", "archregx", "archmode", "archmime"})
 _TAR = (b"content-type", b"application/x-tar")
@@ -120,7 +121,7 @@ async def _as_tar(selected: Selected) -> AsyncGenerator[bytes, None]:
     """The members as a TAR archive, in their order."""
     try:
         async for member, data in selected:
-            yield _header(member)
+            yield tar_header(member.path, member.size_bytes, member.modified_ns)
             async for chunk in data:
                 yield chunk
             if rest := member.size_bytes % _BLOCK_BYTES:
@@ -130,13 +131,6 @@ async def _as_tar(selected: Selected) -> AsyncGenerator[bytes, None]:
             # It holds the shard open.
             await selected.aclose()
     yield _END
-
-
-def _header(member: Member) -> bytes:
-    info = tarfile.TarInfo(member.path)
-    info.size = member.size_bytes
-    info.mtime = member.modified_ns // 10**9
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 class _Begun:
