@@ -171,6 +171,17 @@ def test_conditions_of_reads(server: Server, bucket: Bucket, http: requests.Sess
     assert http.get(url, headers=headers, timeout=10).content == b"12345"
 
 
+def test_conditions_of_writes(server: Server, bucket: Bucket, http: requests.Session) -> None:
+    url = url_of(server, bucket, "k")
+    only_new = {"If-None-Match": "*"}
+    assert http.put(url, data=b"1", headers=only_new, timeout=10).status_code == 200
+    assert http.put(url, data=b"2", headers=only_new, timeout=10).status_code == 412
+    matching = {"If-Match": f'"{md5(b"1")}"'}
+    assert http.put(url, data=b"2", headers=matching, timeout=10).status_code == 200
+    assert http.put(url, data=b"3", headers=matching, timeout=10).status_code == 412
+    assert http.get(url, timeout=10).content == b"2"
+
+
 def test_absent(bucket: Bucket, client_bucket_absent: Bucket) -> None:
     with pytest.raises(ErrObjNotFound):
         bucket.object("a/b").get_reader().read_all()

@@ -24,6 +24,7 @@ from gateway.native.writing import (
     redirect_for_body,
     written_bucket,
 )
+from s3api.headers import write_conditions
 
 _CREATES = 2  # Ais-Pine: 1 appends to a shard that is there, 2 makes it if it is not
 
@@ -52,6 +53,7 @@ async def put_content(call: NativeCall) -> NativeResponse:
         key,
         body_of(call),
         attributes=new_attributes(call, bucket),
+        conditions=write_conditions(call.request.headers),
         encryption=default_encryption(bucket),
     )
     return NativeResponse(200, written_headers(info))
