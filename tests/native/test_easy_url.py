@@ -28,6 +28,19 @@ def test_object(server: Server, bucket: Bucket, http: requests.Session, s3: S3Cl
     assert http.get(url, timeout=10).status_code == 404
 
 
+def test_lists(server: Server, bucket: Bucket, http: requests.Session) -> None:
+    for name in ("a/1", "a/2", "b"):
+        bucket.object(name).get_writer().put_content(b"x")
+    reply = http.get(f"{server.endpoint}/ais/{bucket.name}", timeout=10)
+    assert [entry["name"] for entry in reply.json()["entries"]] == ["a/1", "a/2", "b"]
+    reply = http.get(f"{server.endpoint}/ais/{bucket.name}/?prefix=a/", timeout=10)
+    assert [entry["name"] for entry in reply.json()["entries"]] == ["a/1", "a/2"]
+    names = [each["name"] for each in http.get(f"{server.endpoint}/ais", timeout=10).json()]
+    assert bucket.name in names
+    assert http.get(f"{server.endpoint}/gs", timeout=10).json() == []
+    assert http.head(f"{server.endpoint}/ais/{bucket.name}", timeout=10).status_code == 200
+
+
 @pytest.mark.parametrize("scheme", ["gs", "az", "oc"])
 def test_other_providers(
     server: Server, bucket: Bucket, http: requests.Session, scheme: str

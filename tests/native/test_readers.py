@@ -74,19 +74,9 @@ def test_parallel_read_of_nothing(bucket: Bucket) -> None:
 
 def test_read_by_a_target(bucket: Bucket, data: bytes) -> None:
     """The SDK finds the target of an object by itself, and asks it again when it was wrong."""
-    if not _knows_cluster_map(bucket):
-        pytest.skip("the cluster map is not served yet")
     assert bucket.object("k").get_reader(direct=True).read_all() == data
     with pytest.raises(ErrObjNotFound):
         bucket.object("absent").get_reader(direct=True).read_all()
-
-
-def _knows_cluster_map(bucket: Bucket) -> bool:
-    try:
-        bucket.object("k").get_reader(direct=True)
-    except Exception:
-        return False
-    return True
 
 
 def test_object_of_s3_as_stream(bucket: Bucket, s3: S3Client) -> None:
