@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 
 from core.checksums import XXH64, digest_sync
-from core.errors import DigestMismatch, NoSuchKey, PreconditionFailed
+from core.errors import DigestMismatch, NoSuchKey, ObjectLocked, PreconditionFailed
 from core.listing import MAX_LISTED, Detail, ListQuery, VersionListQuery
 from core.types import (
     ChecksumAlgorithm,
@@ -26,6 +26,7 @@ from tests.contract.world import (
     as_listed,
     enabled,
     key,
+    lockable,
     mark_deleted,
     pattern,
     put,
@@ -133,6 +134,25 @@ class NativeContract:
                 bucket, key("k"), changes, conditions=Conditions(if_match=("other",))
             )
         assert not (await world.store.head(bucket, key("k"))).attributes.user_metadata
+
+    async def test_user_metadata_is_merged(self, world: World) -> None:
+        bucket = await world.new_bucket()
+        attributes = ObjectAttributes(user_metadata={"a": "1", "b": "2"})
+        await world.store.put(bucket, key("k"), Body(b"x"), attributes=attributes)
+        changes = ObjectChanges(user_metadata={"b": "3", "c": "4"}, keeps_other_metadata=True)
+        info = await world.store.update_object(bucket, key("k"), changes)
+        assert info.attributes.user_metadata == {"a": "1", "b": "3", "c": "4"}
+
+    async def test_metadata_of_what_is_locked_stays(self, world: World) -> None:
+        bucket = lockable(await world.new_bucket())
+        attributes = ObjectAttributes(user_metadata={"a": "1"}, legal_hold=True)
+        await world.store.put(bucket, key("k"), Body(b"x"), attributes=attributes)
+        changes = ObjectChanges(user_metadata={"a": "2"})
+        with pytest.raises(ObjectLocked):
+            await world.store.update_object(bucket, key("k"), changes)
+        await world.store.update_object(bucket, key("k"), ObjectChanges(legal_hold=False))
+        info = await world.store.update_object(bucket, key("k"), changes)
+        assert info.attributes.user_metadata == {"a": "2"}
 
     # --- parts and digests ---
 

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
@@ -84,6 +85,18 @@ def test_handle_survives_every_process(bucket: Bucket, server: Server) -> None:
     handle = writer.append_content(b"after", handle=handle)
     writer.append_content(b"", handle=handle, flush=True)
     assert bucket.object("k").get_reader().read_all() == b"before after"
+
+
+def test_concatenation(bucket: Bucket, tmp_path: Path) -> None:
+    """Files appended one after the other, and flushed once."""
+    handle, writer = "", bucket.object("whole").get_writer()
+    for number in range(20):
+        (tmp_path / f"{number:02}").write_bytes(pattern(number * 1000, number))
+    for path in sorted(tmp_path.iterdir()):
+        handle = writer.append_content(path.read_bytes(), handle=handle)
+    writer.append_content(b"", handle=handle, flush=True)
+    expected = b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))
+    assert bucket.object("whole").get_reader().read_all() == expected
 
 
 def test_append_of_nothing(bucket: Bucket) -> None:
