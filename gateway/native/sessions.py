@@ -15,7 +15,6 @@ from core.names import ObjectKey, UploadId
 from core.protocols import BodyStream
 from core.types import (
     MAX_PARTS,
-    NOBODY,
     BoundedRange,
     Bucket,
     CannedAcl,
@@ -30,9 +29,10 @@ from core.types import (
 from core.uploads import CompletedPart, UploadedPart
 from gateway.native.call import NativeCall
 from gateway.native.writing import default_encryption
+from s3api.operations.page import ANONYMOUS_ID
 
 _COPIED_BYTES = 1024**3
-_NOBODY = User(NOBODY, "anonymous", "anonymous")
+_ANONYMOUS = User(ANONYMOUS_ID, "anonymous", "anonymous")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Session:
             attributes=dataclasses.replace(
                 attributes, acl=CannedAcl.PRIVATE, retention=None, legal_hold=None
             ),
-            initiator=call.identity.user or _NOBODY,
+            initiator=call.identity.user or _ANONYMOUS,
             checksum_algorithm=ChecksumAlgorithm.CRC32C,
             checksum_type=ChecksumType.FULL_OBJECT,
             encryption=default_encryption(bucket),
@@ -68,9 +68,12 @@ class Session:
         """One that was begun, by the caller or in the caller's bucket. Raises NoSuchUpload, Denied."""
         bucket, key = place
         upload = await call.store.get_upload(bucket, key, UploadId(upload_id))
-        if not access.rules_bucket(call.identity, bucket) and not (
-            access.began_upload(call.identity, upload)
-        ):
+        is_own = (
+            upload.initiator.user_id == ANONYMOUS_ID
+            or access.rules_bucket(call.identity, bucket)
+            or access.began_upload(call.identity, upload)
+        )
+        if not is_own:
             raise Denied(reason="the upload was begun by somebody else")
         return cls(call, bucket, key, upload.upload_id)
 

@@ -112,6 +112,9 @@ def test_upload_is_who_began_its(guarded: Server, root: S3Client) -> None:
     part = f"{target}?uploadId={begun.body.decode()}&partNumber=1"
     assert exchange(guarded, "PUT", part, body=b"x", keys=OTHER_KEYS).status == 403
     assert exchange(guarded, "PUT", part, body=b"x").status == 200
+    own = exchange(guarded, "POST", target, body=b'{"action": "mpt-upload"}', keys=None)
+    part = f"{target}?uploadId={own.body.decode()}&partNumber=1"
+    assert exchange(guarded, "PUT", part, body=b"x", keys=None).status == 200
     own = exchange(guarded, "POST", target, body=b'{"action": "mpt-upload"}', keys=OTHER_KEYS)
     part = f"{target}?uploadId={own.body.decode()}&partNumber=1"
     assert exchange(guarded, "PUT", part, body=b"x", keys=OTHER_KEYS).status == 200
