@@ -1,4 +1,4 @@
-"""Two weirs: the second believes the tokens of the first, whose keys it finds by discovery over the network."""
+"""Tokens of others: of who shares a secret, and of another weir, whose keys are found by discovery over the network."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jose import jwt
 
 from tests.native.tokens import Guarded, start_guarded
 
@@ -35,6 +36,45 @@ def second(tmp_path: Path, first: Guarded) -> Iterator[Guarded]:
     made = start_guarded(tmp_path / "second", *options)
     try:
         yield made
+    finally:
+        made.server.stop()
+
+
+SECRET = "shared with the issuer, and long enough for it"
+
+
+def test_tokens_signed_with_a_shared_secret(tmp_path: Path) -> None:
+    """As AIStore's authentication service signs them where it is given a secret."""
+    made = start_guarded(
+        tmp_path / "data",
+        WEIR_AUTH_TOKEN_ALGORITHM="HS256",
+        WEIR_AUTH_TOKEN_KEY=SECRET,
+        WEIR_AUTH_TOKEN_AUDIENCES="training",
+    )
+    try:
+        admin = made.s3(made.issue("--admin"))
+        admin.create_bucket(Bucket=BUCKET)
+        admin.put_object(Bucket=BUCKET, Key="k", Body=b"data")
+        space = {"uuid": id_of(made), "name": ""}
+        claims = {
+            "sub": "somebody",
+            "aud": ["training"],
+            "exp": int(time.time()) + 600,
+            "buckets": [
+                {"bck": {"name": BUCKET, "provider": "ais", "namespace": space}, "perm": "771"}
+            ],
+        }
+        token = jwt.encode(claims, SECRET, "HS256")
+        assert made.ask("GET", PATH, token).content == b"data"
+        assert made.s3(token).get_object(Bucket=BUCKET, Key="k")["Body"].read() == b"data"
+        assert made.ask("PUT", PATH, token, data=b"x").status_code == 403
+        for bad in (
+            jwt.encode(claims, SECRET + "x", "HS256"),
+            jwt.encode(claims, SECRET, "HS512"),
+            jwt.encode({**claims, "aud": "others"}, SECRET, "HS256"),
+            jwt.encode({**claims, "exp": 1}, SECRET, "HS256"),
+        ):
+            assert made.ask("GET", PATH, bad).status_code == 401
     finally:
         made.server.stop()
 

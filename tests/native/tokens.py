@@ -29,9 +29,11 @@ class Guarded:
         if asked not in self._issued:
             printed = io.StringIO()
             data = str(self.server.options.data_dirs[0])
+            audience = self.server.options.environment.get("WEIR_AUTH_TOKEN_AUDIENCES")
+            more = ["--aud", audience] if audience else []
             # In this process: starting another for each token takes longer than all the rest.
             with redirect_stdout(printed):
-                assert main(["token", "create", "--sub", *asked, "--data", data]) == 0
+                assert main(["token", "create", "--sub", *asked, *more, "--data", data]) == 0
             self._issued[asked] = printed.getvalue().strip()
         return self._issued[asked]
 
