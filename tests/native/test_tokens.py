@@ -158,6 +158,11 @@ def test_token_of_a_user(guarded: Guarded) -> None:
     client = connect(guarded.server, token=guarded.issue("--cluster", "all", subject="alice"))
     with refused(403):
         read(client)
+    client.bucket("alices").create()
+    assert [bucket.name for bucket in client.cluster().list_buckets()] == ["alices"]
+    # Files of the server's machine are nothing that an account of its own has a say in.
+    with refused(403):
+        client.bucket("alices").object("k").promote("/etc/hostname")
 
 
 def test_bad_tokens(guarded: Guarded) -> None:

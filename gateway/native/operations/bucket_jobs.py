@@ -54,9 +54,12 @@ async def _target(call: NativeCall, to: BucketRef, options: CopyOptions) -> Buck
         owner = call.identity.user
         assert owner is not None, "no anonymous caller may make buckets"
         services = call.services
-        return await services.store.create_bucket(
+        made = await services.store.create_bucket(
             to, owner=owner, region=services.region, props=services.new_bucket
         )
+        # A token may permit to make buckets, and yet not to fill them.
+        await call.require("s3:PutObject", Permission.PUT, made)
+        return made
     await call.require("s3:PutObject", Permission.PUT, target)
     if options.removes_extra:
         await call.require("s3:DeleteObject", Permission.DELETE_OBJECT, target)

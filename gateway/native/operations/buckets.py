@@ -85,18 +85,18 @@ async def list_buckets(call: NativeCall) -> NativeResponse:
 
 
 def _known_to(identity: Identity, buckets: Sequence[Bucket]) -> Sequence[Bucket]:
-    if identity.claims is not None:
-        claims = identity.claims
-        return [
-            bucket
-            for bucket in buckets
-            if claims.permits(Permission.HEAD_BUCKET, bucket.ref)
-            or claims.permits(Permission.LIST_OBJECTS, bucket.ref)
-        ]
-    user = identity.user
-    if user is not None and user.is_root:
+    """Those of the account, and of them those that a token lets its holder see."""
+    user, claims = identity.user, identity.claims
+    if user is None or not user.is_root:
+        buckets = [bucket for bucket in buckets if bucket.owner.user_id == identity.user_id]
+    if claims is None:
         return buckets
-    return [bucket for bucket in buckets if bucket.owner.user_id == identity.user_id]
+    return [
+        bucket
+        for bucket in buckets
+        if claims.permits(Permission.HEAD_BUCKET, bucket.ref)
+        or claims.permits(Permission.LIST_OBJECTS, bucket.ref)
+    ]
 
 
 async def head_bucket(call: NativeCall) -> NativeResponse:

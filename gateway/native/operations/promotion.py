@@ -25,8 +25,9 @@ async def promote(call: NativeCall) -> NativeResponse:
     promotion = await _asked(call, bucket)
     key = ObjectKey(promotion.prefix) if promotion.prefix else None
     await call.require("s3:PutObject", Permission.PROMOTE, bucket, key)
-    if call.identity.claims is None:
-        # It reads files of the node, which no bucket's owner has a say in.
+    user = call.identity.user
+    if call.identity.claims is None or user is None or not user.is_root:
+        # It reads files of the node, which no bucket's owner has a say in, nor a token that speaks for one.
         await call.require("weir:Promote", Permission.PROMOTE)
     source = allowed_path(promotion.source, call.services.promote_from)
     if await asyncio.to_thread(is_directory_sync, source):
