@@ -141,6 +141,27 @@ BUDGETS: Sequence[Budget] = (
         _ratio(_of("shard-members", _rate), _of("shard-scan", _rate)),
     ),
     Budget(
+        "Get-batch, 1,000 × 4 KiB",
+        25,
+        False,
+        "× boto3 GETs in turn",
+        _ratio(_of("batch", _rate), _of("batch-boto3", _rate)),
+    ),
+    Budget(
+        "Get-batch, 1,000 × 4 KiB, with the SDK",
+        25,
+        False,
+        "× boto3 GETs in turn",
+        _ratio(_of("batch-sdk", _rate), _of("batch-boto3", _rate)),
+    ),
+    Budget(
+        "Get-batch, 1,000 × 4 KiB",
+        2,
+        True,
+        "× time of one object",
+        _ratio(_of("batch-whole", _rate), _of("batch", _rate)),
+    ),
+    Budget(
         "Memory of a worker, 256 GETs",
         150,
         True,

@@ -54,7 +54,7 @@ class Boto3Calls(Case):
                 started = time.perf_counter()
                 step(key)
                 latencies.append((time.perf_counter() - started) * 1e3)
-        return _sample(latencies, len(latencies) * 4 * KIB * 2 // 3, time.perf_counter() - begun)
+        return sample_of(latencies, len(latencies) * 4 * KIB * 2 // 3, time.perf_counter() - begun)
 
 
 class Transfer(Case):
@@ -78,7 +78,7 @@ class Transfer(Case):
         begun = time.perf_counter()
         while not latencies or time.perf_counter() - begun < seconds:
             latencies.append(self.run_once(server, self.direction) * 1e3)
-        return _sample(latencies, len(latencies) * self._size_bytes, sum(latencies) / 1e3)
+        return sample_of(latencies, len(latencies) * self._size_bytes, sum(latencies) / 1e3)
 
     def run_once(self, server: Server, direction: str) -> float:
         """Move the object once; the seconds it took."""
@@ -97,7 +97,8 @@ class Transfer(Case):
             return time.perf_counter() - begun
 
 
-def _sample(latencies: list[float], moved_bytes: int, seconds: float) -> Sample:
+def sample_of(latencies: list[float], moved_bytes: int, seconds: float) -> Sample:
+    """The sample of calls made one after another, of their times in milliseconds."""
     ordered = sorted(latencies)
     return Sample(
         requests=len(ordered),

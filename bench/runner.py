@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bench.batches import batch_cases
 from bench.cases import (
     Case,
     LargeGet,
@@ -81,6 +82,7 @@ def all_cases(many_keys: int) -> list[Case]:
         Transfer("download"),
         Memory("GET"),
         Memory("PUT"),
+        *batch_cases(),
         *feature_cases(),
         *shard_cases(),
         StartUp(many_keys),

@@ -80,4 +80,7 @@ class BatchSenders(Protocol):
     """Who sends what: of a cluster, the nodes that own the objects."""
 
     def sender(self, item: BatchItem) -> BatchSender:
-        """Who has it; the same value for the same node."""
+        """Who has it."""
+
+    def shares(self, items: Sequence[BatchItem]) -> Sequence[tuple[BatchSender, Sequence[int]]]:
+        """Who has which, by their places; each sender once."""

@@ -20,6 +20,8 @@ import uvicorn
 from cluster.control import EmbeddedControlStore
 from cluster.jobs import JobRecords
 from cluster.standing_jobs import StandingRecords
+from core.jobs import StandingJobs
+from core.load import Load
 from core.protocols import Clock
 from core.shards import Shards
 from core.types import BucketProps
@@ -142,7 +144,7 @@ async def _serve(
             settings.region,
             standing=shared,
             load=load,
-            batches=_batches(config, node, shards),
+            batches=_batches(config, node, shards, shared, load),
             promote_from=config.native.promote_from,
         )
         native = NativeFront(services, authenticator, settings)
@@ -190,7 +192,9 @@ def _well_known(config: Config, tokens: Tokens, clock: Clock) -> WellKnown:
     return WellKnown(published, tuple(f".{domain.lower()}".encode() for domain in config.domains))
 
 
-def _batches(config: Config, node: LocalNode, shards: Shards) -> Batches:
+def _batches(
+    config: Config, node: LocalNode, shards: Shards, jobs: StandingJobs, load: Load
+) -> Batches:
     limits = config.get_batch
     settings = BatchSettings(
         max_pending=limits.max_pending,
@@ -200,7 +204,8 @@ def _batches(config: Config, node: LocalNode, shards: Shards) -> Batches:
         max_buffered_bytes=limits.max_buffered_bytes,
         spool_directory=config.data[0],
     )
-    return Batches(LocalSenders(LocalBatchSender(node.mountpaths, node, shards)), settings)
+    senders = LocalSenders(LocalBatchSender(node.mountpaths, node, shards))
+    return Batches(senders, settings, jobs, load)
 
 
 def _website_ports(config: Config, sockets: list[socket.socket]) -> frozenset[int]:

@@ -1,31 +1,49 @@
 """Owns LocalBatchSender: core.batches.BatchSender over this machine's mountpaths.
 
-A run of small objects costs one trip to a thread for each mountpath, one statement for 16 of them and a decoding of
-what of a record their bytes need; that is a tenth of what as many single reads cost.
+A run of small objects costs one statement for 16 of them and a decoding of what of a record their bytes need; that is
+a tenth of what as many single reads cost. The event loop does it itself while memory answers (Mountpath.is_fast);
+else, and for what lies in files, it is one trip to a thread. The members of a shard that are wanted in a run are
+located together, and read from its open file.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
 
 import xxhash
 
 from core.batches import BatchItem, ItemData, Outcome
-from core.errors import Corrupt, InvalidRange, NoSuchKey
+from core.errors import Corrupt, InvalidRange, NoSuchKey, NotFound, StoreError
+from core.names import ObjectKey
 from core.protocols import ObjectReader, ObjectStore
-from core.shards import Shards
+from core.shards import Located, Member, NoSuchMember, Shards, member_path
+from core.types import ObjectInfo
 from storage.index import FIND_MANY, find_many
 from storage.layout import Layout
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
 from storage.reader import log_corrupt
-from storage.records import InlineSegment, Segment, decode_plain
+from storage.records import FileSegment, InlineSegment, Segment, decode_plain
 
 MAX_RUN_OBJECT_BYTES = 512 * 1024
 """Larger objects are not read in runs, as a run is held in memory whole."""
+
+_SCAN_FOR_MEMBERS = 4
+"""From so many members of one shard without an index on, one walk over it takes less time than opening each."""
+
+
+@dataclass(slots=True)
+class _Share:
+    """What one mountpath reads of a run, by places in it: objects, and members of shards."""
+
+    objects: list[int] = field(default_factory=list)
+    shards: list[tuple[Located, list[int]]] = field(default_factory=list)
 
 
 class LocalBatchSender:
@@ -37,29 +55,101 @@ class LocalBatchSender:
         self._shards = shards
 
     async def read(self, items: Sequence[BatchItem], max_bytes: int) -> Sequence[Outcome]:
-        shares: dict[Mountpath, list[int]] = {}
+        outcomes: list[Outcome] = [None] * len(items)
+        shares = self._shares(items)
+        for numbers in _by_shard(items).values():
+            located = await self._locate([items[number] for number in numbers])
+            if isinstance(located, StoreError):
+                for number in numbers:
+                    outcomes[number] = located
+            elif located is not None:
+                first = items[numbers[0]]
+                owner = self._mountpaths.owner(first.bucket, first.key)
+                shares.setdefault(owner, _Share()).shards.append((located, numbers))
+        room = max_bytes // max(len(shares), 1)
+        reads = [self._read_share(*each, items, outcomes, room) for each in shares.items()]
+        if len(reads) == 1:
+            await reads[0]
+        else:
+            await asyncio.gather(*reads)
+        return outcomes
+
+    def _shares(self, items: Sequence[BatchItem]) -> dict[Mountpath, _Share]:
+        """The plain objects by who has them."""
+        shares: dict[Mountpath, _Share] = {}
         for number, item in enumerate(items):
             if not item.member:
                 owner = self._mountpaths.owner(item.bucket, item.key)
-                shares.setdefault(owner, []).append(number)
-        outcomes: list[Outcome] = [None] * len(items)
+                share = shares.get(owner)
+                if share is None:
+                    share = shares[owner] = _Share()
+                share.objects.append(number)
+        return shares
 
-        async def read_share(mountpath: Mountpath, share: list[int]) -> None:
-            opened = mountpath.opened()
-            wanted = [items[number] for number in share]
-            room = max_bytes // len(shares)
+    async def _read_share(
+        self,
+        mountpath: Mountpath,
+        share: _Share,
+        items: Sequence[BatchItem],
+        outcomes: list[Outcome],
+        room: int,
+    ) -> None:
+        opened = mountpath.opened()
+        hot = opened.hot
+        read_at = hot.now
+        numbers = _take_hot(hot.plain(), items, share.objects, outcomes)
+        run = _Run(opened.layout, items, outcomes, room)
+        while numbers and room > 0 and mountpath.is_fast:
+            group, numbers = numbers[:FIND_MANY], numbers[FIND_MANY:]
+            mountpath.read_inline(functools.partial(run.find, numbers=group))
+        if numbers or run.blobs or share.shards:
 
-            def run() -> list[Outcome]:
-                return _Run(opened.thread_connection(), opened.layout, room).read(wanted)
+            def work() -> None:
+                connection = opened.thread_connection()
+                run.find_all(connection, numbers)
+                run.read_blobs()
+                for located, places in share.shards:
+                    try:
+                        run.read_members(connection, places, located)
+                    except Corrupt as error:
+                        for place in places:
+                            outcomes[place] = error
 
-            for number, outcome in zip(share, await mountpath.run(run), strict=True):
-                outcomes[number] = outcome
+            await mountpath.run(work)
+        hot.keep_plain(run.plain, read_at)
 
-        if len(shares) == 1:
-            await read_share(*next(iter(shares.items())))
-        else:
-            await asyncio.gather(*(read_share(*share) for share in shares.items()))
-        return outcomes
+    async def _locate(self, items: Sequence[BatchItem]) -> Located | StoreError | None:
+        """Where members of one shard lie. None: each is to be opened."""
+        bucket, key = items[0].bucket, items[0].key
+        paths = [item.member for item in items]
+        try:
+            located = await self._shards.locate_many(bucket, key, paths)
+            if located is None and len(paths) >= _SCAN_FOR_MEMBERS and key.endswith(".tar"):
+                return await self._scan(items)
+        except NotFound as error:
+            return error
+        except StoreError:
+            return None  # opening each says what is wrong
+        return located
+
+    async def _scan(self, items: Sequence[BatchItem]) -> Located | None:
+        """`locate_many` for a TAR without an index. None if it was replaced meanwhile."""
+        bucket, key = items[0].bucket, items[0].key
+        before = await self._store.head(bucket, key)
+        paths = [member_path(item.member) for item in items]
+        missing = set(paths) - {None}
+        found: dict[str, Member] = {}
+        async with aclosing(self._shards.members(bucket, key)) as members:
+            async for member in members:
+                if member.path in missing:
+                    found[member.path] = member
+                    missing.discard(member.path)
+                    if not missing:
+                        break
+        after = await self._store.head(bucket, key)
+        if not _is_same(before, after):
+            return None
+        return Located(after, [None if path is None else found.get(path) for path in paths])
 
     async def open(self, item: BatchItem) -> ObjectReader:
         byte_range = item.byte_range
@@ -77,58 +167,173 @@ class LocalBatchSender:
         return reader
 
 
-class _Run:
-    """Reads objects of one mountpath, in one of its threads, until there is no room for more."""
+def _is_same(one: ObjectInfo, other: ObjectInfo) -> bool:
+    return (one.etag, one.modified_ns, one.generation) == (
+        other.etag,
+        other.modified_ns,
+        other.generation,
+    )
 
-    def __init__(self, connection: sqlite3.Connection, layout: Layout, room: int) -> None:
-        self._connection = connection
+
+def _by_shard(items: Sequence[BatchItem]) -> dict[tuple[int, str], list[int]]:
+    """The places of the members that are wanted, by their shard."""
+    found: dict[tuple[int, str], list[int]] = {}
+    for number, item in enumerate(items):
+        if item.member:
+            found.setdefault((item.bucket.bucket_id, item.key), []).append(number)
+    return found
+
+
+def _take_hot(
+    plain: Mapping[tuple[int, ObjectKey], ItemData],
+    items: Sequence[BatchItem],
+    numbers: list[int],
+    outcomes: list[Outcome],
+) -> list[int]:
+    """Put down what memory has of objects; gives the places of the others."""
+    if not plain:
+        return numbers
+    left = []
+    for number in numbers:
+        item = items[number]
+        found = plain.get((item.bucket.bucket_id, item.key))
+        if found is None:
+            left.append(number)
+        else:
+            outcomes[number] = found if not (item.first or item.length) else _cut(item, found)
+    return left
+
+
+def _cut(item: BatchItem, whole: ItemData) -> Outcome:
+    try:
+        first, length = item.reach(len(whole.data))
+    except InvalidRange as error:
+        return error
+    return ItemData(whole.data[first : first + length], whole.modified_ns)
+
+
+class _Run:
+    """Reads items of one mountpath and puts down their outcomes, until there is no room for more."""
+
+    def __init__(
+        self, layout: Layout, items: Sequence[BatchItem], outcomes: list[Outcome], room: int
+    ) -> None:
+        self.blobs: list[tuple[int, int, FileSegment]] = []
+        self.plain: list[tuple[tuple[int, ObjectKey], ItemData]] = []
         self._layout = layout
+        self._items = items
+        self._outcomes = outcomes
         self._room = room
 
-    def read(self, items: Sequence[BatchItem]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for start in range(0, len(items), FIND_MANY):
-            if self._room <= 0:
-                break
-            group = items[start : start + FIND_MANY]
-            names = [(item.bucket.bucket_id, item.key.encode()) for item in group]
-            for item, row in zip(group, find_many(self._connection, names), strict=True):
-                outcomes.append(self._outcome(item, row))
-        return outcomes + [None] * (len(items) - len(outcomes))
+    def find_all(self, connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
+        """`find`, any number."""
+        for start in range(0, len(numbers), FIND_MANY):
+            self.find(connection, numbers[start : start + FIND_MANY])
 
-    def _outcome(self, item: BatchItem, row: tuple[bytes, bytes | None] | None) -> Outcome:
-        if row is None:
-            return NoSuchKey(key=item.key)
-        try:
-            plain = decode_plain(row[0], item.key)
+    def find(self, connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
+        """Look up to FIND_MANY objects up; those that lie in blobs are for `read_blobs`."""
+        if self._room <= 0:
+            return
+        items = self._items
+        names = [(items[number].bucket.bucket_id, items[number].key.encode()) for number in numbers]
+        for number, row in zip(numbers, find_many(connection, names), strict=True):
+            item = items[number]
+            if row is None:
+                self._outcomes[number] = NoSuchKey(key=item.key)
+                continue
+            try:
+                plain = decode_plain(row[0], item.key)
+            except Corrupt as error:
+                self._outcomes[number] = error
+                continue
             if plain is None:
-                return None
-            modified_ns, segment = plain
-            data = row[1] if isinstance(segment, InlineSegment) else self._read_blob(segment)
-            if data is None:
-                return None
-            if xxhash.xxh3_64_intdigest(data) != segment.checksum:
-                return log_corrupt("bytes read for a batch", item.key)
-            if item.first or item.length:
-                first, length = item.reach(len(data))
-                data = data[first : first + length]
-        except (Corrupt, InvalidRange) as error:
-            return error
-        self._room -= len(data)
-        return ItemData(data, modified_ns)
+                continue
+            modified_ns, segment, _ = plain
+            if isinstance(segment, FileSegment):
+                self.blobs.append((number, modified_ns, segment))
+            elif row[1] is not None:
+                self._put_down(number, modified_ns, segment, row[1])
 
-    def _read_blob(self, segment: Segment) -> bytes | None:
-        """A whole blob; None if it is large, or gone as its object was replaced (who opens it alone looks again)."""
-        assert not isinstance(segment, InlineSegment)
-        if segment.size_bytes > MAX_RUN_OBJECT_BYTES or segment.size_bytes > self._room:
-            return None
+    def _put_down(self, number: int, modified_ns: int, segment: Segment, data: bytes) -> None:
+        item = self._items[number]
+        if xxhash.xxh3_64_intdigest(data) != segment.checksum:
+            self._outcomes[number] = log_corrupt("bytes read for a batch", item.key)
+            return
+        self._room -= len(data)
+        whole = ItemData(data, modified_ns)
+        if item.first or item.length:
+            self._outcomes[number] = _cut(item, whole)
+            return
+        self._outcomes[number] = whole
+        if isinstance(segment, InlineSegment):
+            self.plain.append(((item.bucket.bucket_id, item.key), whole))
+
+    def read_blobs(self) -> None:
+        """Read what `find` found to lie in blobs, unless it is large, or gone as its object was replaced (who opens
+        that alone looks again)."""
+        for number, modified_ns, segment in self.blobs:
+            if segment.size_bytes > min(MAX_RUN_OBJECT_BYTES, self._room):
+                continue
+            fd = self._open(segment)
+            if fd is None:
+                continue
+            try:
+                data = os.pread(fd, segment.size_bytes, 0)
+            finally:
+                os.close(fd)
+            # A file that is shorter than its record has another checksum too.
+            self._put_down(number, modified_ns, segment, data)
+
+    def _open(self, segment: FileSegment) -> int | None:
         try:
-            fd = os.open(self._layout.blob(segment.blob_id), os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(self._layout.blob(segment.blob_id), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+
+    def read_members(
+        self, connection: sqlite3.Connection, numbers: Sequence[int], located: Located
+    ) -> None:
+        """Read members of one shard, unless it was replaced since they were located, is encrypted or made of parts."""
+        first, info = self._items[numbers[0]], located.info
+        (row,) = find_many(connection, [(first.bucket.bucket_id, first.key.encode())])
+        plain = None if row is None else decode_plain(row[0], first.key)
+        if row is None or plain is None or (plain[0], plain[2]) != (info.modified_ns, info.etag):
+            return
+        segment = plain[1]
+        shard: bytes | int | None = row[1]
+        if isinstance(segment, FileSegment):
+            shard = self._open(segment)
+        elif shard is not None and xxhash.xxh3_64_intdigest(row[1] or b"") != segment.checksum:
+            raise log_corrupt("bytes read for a batch", first.key)
+        if shard is None:
+            return
         try:
-            data = os.pread(fd, segment.size_bytes, 0)
+            for number, member in zip(numbers, located.members, strict=True):
+                self._outcomes[number] = self._slice(self._items[number], member, info, shard)
         finally:
-            os.close(fd)
-        # A file that is shorter than its record has another checksum too.
-        return data
+            if isinstance(shard, int):
+                os.close(shard)
+
+    def _slice(
+        self, item: BatchItem, member: Member | None, info: ObjectInfo, shard: bytes | int
+    ) -> Outcome:
+        """A member's bytes, of the shard's or its open file's."""
+        if member is None:
+            return NoSuchMember(key=item.key, member=item.member)
+        if member.offset is None:
+            return None
+        try:
+            first, length = item.reach(member.size_bytes)
+        except InvalidRange as error:
+            return error
+        if length > min(MAX_RUN_OBJECT_BYTES, self._room):
+            return None
+        start = member.offset + first
+        if isinstance(shard, int):
+            data = os.pread(shard, length, start)
+        else:
+            data = shard[start : start + length]
+        if len(data) != length:
+            return log_corrupt("shard shorter than its members", item.key)
+        self._room -= length
+        return ItemData(data, info.modified_ns)

@@ -6,8 +6,10 @@ empties it: this serves times of reading, such as an epoch of training, and cost
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from core.batches import ItemData
 from core.names import ObjectKey
 from storage.layout import Layout
 from storage.signal import CommitSignal
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 # What an entry takes beside its bytes: the record, decoded.
 _ENTRY_BYTES = 2048
 _SEGMENT_BYTES = 300
+# And one of a batch, which has no record.
+_PLAIN_ENTRY_BYTES = 384
+_NOTHING: Mapping[tuple[int, ObjectKey], ItemData] = {}
 
 
 class HotObjects:
@@ -30,6 +35,7 @@ class HotObjects:
         self._bytes = 0
         self._kept_at = 1
         self._kept: dict[tuple[int, ObjectKey], Found] = {}
+        self._plain: dict[tuple[int, ObjectKey], ItemData] = {}
 
     @property
     def now(self) -> int:
@@ -44,9 +50,8 @@ class HotObjects:
 
     def drop_stale(self) -> None:
         """Give back the memory of what a commit has made void. For writers: readers do so by themselves."""
-        if self._kept and self._cell[0] != self._kept_at:
-            self._kept = {}
-            self._bytes = 0
+        if (self._kept or self._plain) and self._cell[0] != self._kept_at:
+            self._start_over(self._kept_at)
 
     def keep(self, bucket_id: int, key: ObjectKey, found: Found, read_at: int) -> None:
         """Remember what was read when the number was `read_at`, unless a commit came since."""
@@ -55,18 +60,53 @@ class HotObjects:
         size_bytes = _size_of(found)
         if size_bytes > self._max_bytes:
             return
-        if self._kept_at != read_at:
-            self._kept = {}
-            self._bytes = 0
-            self._kept_at = read_at
-        while self._bytes + size_bytes > self._max_bytes:
-            oldest = self._kept.pop(next(iter(self._kept)))
-            self._bytes -= _size_of(oldest)
+        self._make_room(size_bytes, read_at, for_plain=False)
         replaced = self._kept.get((bucket_id, key))
         if replaced is not None:
             self._bytes -= _size_of(replaced)
         self._kept[bucket_id, key] = found
         self._bytes += size_bytes
+
+    # --- for batches: bytes without the record
+
+    def plain(self) -> Mapping[tuple[int, ObjectKey], ItemData]:
+        """The bytes of present objects, by bucket id and key, that `keep_plain` was given since the last commit. True
+        until the event loop goes on."""
+        return self._plain if self._cell[0] == self._kept_at else _NOTHING
+
+    def keep_plain(
+        self, read: Iterable[tuple[tuple[int, ObjectKey], ItemData]], read_at: int
+    ) -> None:
+        """`keep` of the whole bytes of objects."""
+        if read_at & 1 or self._cell[0] != read_at:
+            return
+        if self._kept_at != read_at:
+            self._start_over(read_at)
+        for place, item in read:
+            size_bytes = len(item.data) + _PLAIN_ENTRY_BYTES
+            if size_bytes > self._max_bytes or place in self._plain:
+                continue
+            self._make_room(size_bytes, read_at, for_plain=True)
+            self._plain[place] = item
+            self._bytes += size_bytes
+
+    def _start_over(self, kept_at: int) -> None:
+        self._kept = {}
+        self._plain = {}
+        self._bytes = 0
+        self._kept_at = kept_at
+
+    def _make_room(self, size_bytes: int, read_at: int, *, for_plain: bool) -> None:
+        """Each kind takes the place of its own first, so that batches do not drive out what GETs read."""
+        if self._kept_at != read_at:
+            self._start_over(read_at)
+        while self._bytes + size_bytes > self._max_bytes:
+            if self._plain if for_plain else not self._kept:
+                item = self._plain.pop(next(iter(self._plain)))
+                self._bytes -= len(item.data) + _PLAIN_ENTRY_BYTES
+            else:
+                oldest = self._kept.pop(next(iter(self._kept)))
+                self._bytes -= _size_of(oldest)
 
 
 def _size_of(found: Found) -> int:

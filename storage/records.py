@@ -256,9 +256,9 @@ def decode_listed(key: bytes, raw: bytes) -> ObjectInfo:
         raise Corrupt(what="record", where=key) from error
 
 
-def decode_plain(raw: bytes, key: ObjectKey) -> tuple[int, Segment] | None:
-    """When an object was written and its one segment: all that sending its bytes takes. None for one of several
-    segments or none, made of parts, or encrypted, which want the whole record. Raises as decode_record."""
+def decode_plain(raw: bytes, key: ObjectKey) -> tuple[int, Segment, str] | None:
+    """When an object was written, its one segment and its ETag: all that sending its bytes takes. None for one of
+    several segments or none, made of parts, or encrypted, which want the whole record. Raises as decode_record."""
     try:
         fields = msgpack.unpackb(raw, strict_map_key=False)
         if fields[0] != VERSION:
@@ -268,7 +268,7 @@ def decode_plain(raw: bytes, key: ObjectKey) -> tuple[int, Segment] | None:
             return None
         if len(fields) > _FIELDS and not _UNPLAIN_EXTRAS.isdisjoint(fields[_FIELDS]):
             return None
-        return fields[4], unpack_segment(body[0])
+        return fields[4], unpack_segment(body[0]), fields[3]
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
         raise Corrupt(what="record", where=key) from error
 

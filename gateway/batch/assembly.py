@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 
 from core.batches import BatchItem, ItemData
 from core.errors import Corrupt, StoreError, Unavailable
+from core.jobs import StandingJob
 from core.protocols import ObjectReader
 from gateway.batch.errors import BatchStopped, TooManySoftErrors
 from gateway.batch.request import BatchRequest
@@ -34,6 +35,14 @@ class BatchCounters:
     soft_errors: int = 0
     wait_ns: int = 0
 
+    def __str__(self) -> str:
+        """For the log."""
+        return (
+            f"objects={self.objects} object_bytes={self.object_bytes} files={self.files}"
+            f" file_bytes={self.file_bytes} soft_errors={self.soft_errors}"
+            f" wait_ms={self.wait_ns / 1e6:.1f}"
+        )
+
     def count(self, item: BatchItem, size_bytes: int) -> None:
         if item.member:
             self.files += 1
@@ -45,11 +54,11 @@ class BatchCounters:
 
 @dataclass(slots=True)
 class AssemblyRules:
-    """What an assembly does beside putting together. `is_stopped` is asked between runs; `told`, if it is a list, gets
-    the size and the error, if any, of each item in order."""
+    """What an assembly does beside putting together. The job is looked at between blocks; `told`, if it is a list,
+    gets the size and the error, if any, of each item in order."""
 
     max_soft_errors: int
-    is_stopped: Callable[[], bool]
+    job: StandingJob
     counters: BatchCounters = field(default_factory=BatchCounters)
     told: list[tuple[int, StoreError | None]] | None = None
 
@@ -66,32 +75,37 @@ class Assembly:
         self._rules = rules
         self._now_s = int(time.time())
 
-    async def blocks(self) -> AsyncIterator[bytes]:
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
         """The archive. Raises the error of an item that the batch cannot go on with, with its bucket as `ref`."""
         counters = self._rules.counters
-        async with aclosing(self._window.runs()) as runs:  # type: ignore[type-var]
+        async with aclosing(self._window.runs()) as runs:
             while True:
                 begun_ns = time.perf_counter_ns()
                 run = await anext(runs, None)
                 counters.wait_ns += time.perf_counter_ns() - begun_ns
                 if run is None:
                     break
-                if self._rules.is_stopped():
-                    raise BatchStopped
-                async with aclosing(self._run_blocks(run)) as blocks:  # type: ignore[type-var]
+                async with aclosing(self._run_blocks(run)) as blocks:
                     async for block in blocks:
+                        if self._rules.job.is_aborted:
+                            raise BatchStopped
                         if block:
                             yield block
         last = await self._write(self._writer.finish)
         if last:
             yield last
 
-    async def _run_blocks(self, run: Run) -> AsyncIterator[bytes]:
+    async def _run_blocks(self, run: Run) -> AsyncGenerator[bytes, None]:
         entries: list[Entry] = []
         gathered_bytes = 0
         name_of = self._request.name_of
         for number, (item, read) in enumerate(zip(run.items, run.outcomes, strict=True)):
             outcome = read
+            if type(outcome) is ItemData:
+                # Nearly all are.
+                entries.append((name_of(item), outcome.modified_ns // 10**9, outcome.data))
+                self._tell(item, len(outcome.data))
+                continue
             if outcome is None:
                 opened = await self._open(run, number)
                 if not isinstance(opened, ItemData | StoreError):
@@ -106,7 +120,7 @@ class Assembly:
                 outcome = opened
                 gathered_bytes += len(outcome.data) if isinstance(outcome, ItemData) else 0
             if isinstance(outcome, ItemData):
-                entries.append(Entry(name_of(item), outcome.modified_ns // 10**9, outcome.data))
+                entries.append((name_of(item), outcome.modified_ns // 10**9, outcome.data))
                 self._tell(item, len(outcome.data))
             else:
                 entries.append(self._failed(item, outcome))
@@ -132,13 +146,13 @@ class Assembly:
         finally:
             self._rules.counters.wait_ns += time.perf_counter_ns() - begun_ns
 
-    async def _stream(self, item: BatchItem, reader: ObjectReader) -> AsyncIterator[bytes]:
+    async def _stream(self, item: BatchItem, reader: ObjectReader) -> AsyncGenerator[bytes, None]:
         """One that is not held in memory: its header, its bytes as they come, its end."""
         writer, left = self._writer, reader.length
         modified_s = reader.info.modified_ns // 10**9
         name = self._request.name_of(item)
         yield await self._write(partial(writer.begin, name, modified_s, reader.length))
-        async with aclosing(_ahead(reader)) as pieces:  # type: ignore[type-var]
+        async with aclosing(_ahead(reader)) as pieces:
             async for piece in pieces:
                 left -= len(piece)
                 if left < 0:
@@ -170,7 +184,7 @@ class Assembly:
             raise TooManySoftErrors(max_errors=rules.max_soft_errors, error=error)
         if rules.told is not None:
             rules.told.append((0, error))
-        return Entry(self._request.missing_name_of(item), self._now_s, b"")
+        return self._request.missing_name_of(item), self._now_s, b""
 
 
 def _of_item(error: StoreError, item: BatchItem) -> StoreError:
@@ -190,7 +204,7 @@ async def _whole(reader: ObjectReader) -> bytes:
     return data
 
 
-async def _ahead(reader: ObjectReader) -> AsyncIterator[bytes]:
+async def _ahead(reader: ObjectReader) -> AsyncGenerator[bytes, None]:
     """The reader's pieces; while one is sent, the next is read."""
     pieces = aiter(reader)
     task: asyncio.Task[bytes | None] = asyncio.ensure_future(_next(pieces))

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 
 from core.batches import BatchItem
 from core.shards import ShardFormat
+from core.types import Bucket
 
 MISSING_DIRECTORY = "__404__"
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """A batch as it was asked for. `opaques` has what clients want to have back, by the item's number."""
+    """A batch as it was asked for. `bucket` is the one whose job it counts in. `opaques` has what clients want to have
+    back, by the item's number."""
 
     items: Sequence[BatchItem]
+    bucket: Bucket
     archive: ShardFormat = ShardFormat.TAR
     continues_on_error: bool = False
     only_object_names: bool = False

@@ -4,20 +4,24 @@ and the job that they belong to."""
 from __future__ import annotations
 
 import logging
-import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from core.batches import BatchItem, BatchSender, BatchSenders
-from core.errors import Overloaded
+from core.errors import Overloaded, StoreError
+from core.job_table import ref_text
+from core.jobs import StandingJob, StandingJobs
+from core.load import Load
 from gateway.batch.assembly import Assembly, AssemblyRules, BatchCounters
 from gateway.batch.request import BatchRequest
 from gateway.batch.window import Check, ReadAhead, Window, WindowLimits
 from gateway.batch.writers import WRITERS, ArchiveWriter
 
 logger = logging.getLogger(__name__)
+
+KIND = "get-batch"
+"""The kind of the standing jobs that batches are part of, one for each bucket."""
 
 _RETRY_AFTER_S = 1.0
 
@@ -34,19 +38,6 @@ class BatchSettings:
     spool_directory: Path
 
 
-class BatchLedger(Protocol):
-    """The standing job that all batches count in."""
-
-    @property
-    def job_id(self) -> str: ...
-
-    def begin(self) -> Callable[[], bool]:
-        """A batch begins; what is returned says whether it should stop."""
-
-    def end(self, counters: BatchCounters) -> None:
-        """A batch that had begun is over."""
-
-
 class LocalSenders:
     """BatchSenders of a cluster of one node: it has everything."""
 
@@ -56,48 +47,40 @@ class LocalSenders:
     def sender(self, item: BatchItem) -> BatchSender:
         return self._sender
 
-
-class NoLedger:
-    """Counts in no job."""
-
-    def __init__(self) -> None:
-        self.job_id = f"gbt-{secrets.token_urlsafe(6)}"
-
-    def begin(self) -> Callable[[], bool]:
-        return lambda: False
-
-    def end(self, counters: BatchCounters) -> None:
-        return
+    def shares(self, items: Sequence[BatchItem]) -> Sequence[tuple[BatchSender, Sequence[int]]]:
+        return [(self._sender, range(len(items)))]
 
 
 class Batches:
     """For one event loop."""
 
     def __init__(
-        self, senders: BatchSenders, settings: BatchSettings, ledger: BatchLedger | None = None
+        self, senders: BatchSenders, settings: BatchSettings, jobs: StandingJobs, load: Load
     ) -> None:
         self.settings = settings
-        self.ledger: BatchLedger = NoLedger() if ledger is None else ledger
         self._senders = senders
+        self._jobs = jobs
+        self._load = load
         self._read_ahead = ReadAhead(settings.read_ahead_bytes)
         self._limits = WindowLimits()
         self._pending = 0
-        self.is_under_pressure: Callable[[], bool] = lambda: False
 
-    def begin(self, request: BatchRequest, check: Check | None) -> Batch:
+    async def begin(self, request: BatchRequest, check: Check | None) -> Batch:
         """Let a batch in; close what is returned. Raises Overloaded."""
         if self._pending >= self.settings.max_pending:
             raise Overloaded(what="pending batches", retry_after_s=_RETRY_AFTER_S)
-        if self.is_under_pressure():
-            raise Overloaded(what="memory or disks", retry_after_s=_RETRY_AFTER_S)
+        self._load.check()
         self._pending += 1
+        try:
+            job = await self._jobs.begin(KIND, ref_text(request.bucket.ref))
+        except BaseException:
+            self._pending -= 1
+            raise
         window = Window(request.items, self._senders, self._limits, self._read_ahead, check)
-        return Batch(self, request, window, self.ledger.begin())
+        return Batch(request, window, job, self.settings.max_soft_errors, self._end)
 
-    def end(self, counters: BatchCounters) -> None:
-        """A batch that was let in is over."""
+    def _end(self) -> None:
         self._pending -= 1
-        self.ledger.end(counters)
 
 
 class Batch:
@@ -105,18 +88,22 @@ class Batch:
 
     def __init__(
         self,
-        batches: Batches,
         request: BatchRequest,
         window: Window,
-        is_stopped: Callable[[], bool],
+        job: StandingJob,
+        max_soft_errors: int,
+        on_end: Callable[[], None],
     ) -> None:
         self.writer: ArchiveWriter = WRITERS[request.archive]()
-        self.rules = AssemblyRules(batches.settings.max_soft_errors, is_stopped)
-        if not request.is_streaming:
-            self.rules.told = []
-        self._batches = batches
-        self._blocks = Assembly(request, window, self.writer, self.rules).blocks()
+        self.job_id = job.job_id
+        self.counters = BatchCounters()
+        self.told: list[tuple[int, StoreError | None]] | None = None if request.is_streaming else []
+        rules = AssemblyRules(max_soft_errors, job, self.counters, self.told)
+        self._job = job
+        self._on_end = on_end
+        self._blocks = Assembly(request, window, self.writer, rules).blocks()
         self._first: bytes | None = None
+        self._counted = (0, 0, 0, 0, 0)
         self._is_closed = False
 
     async def prime(self) -> None:
@@ -127,6 +114,7 @@ class Batch:
         return self
 
     async def __anext__(self) -> bytes:
+        self._count()
         first, self._first = self._first, None
         return await anext(self._blocks) if first is None else first
 
@@ -136,18 +124,30 @@ class Batch:
             return
         self._is_closed = True
         try:
-            await self._blocks.aclose()  # type: ignore[attr-defined]  # an async generator
+            await self._blocks.aclose()
         finally:
-            self._batches.end(self.rules.counters)
-            self._log()
+            self._count(batches=1)
+            self._job.end()
+            self._on_end()
+            logger.info("batch job=%s %s", self.job_id, self.counters)
 
-    def _log(self) -> None:
-        counters = self.rules.counters
-        logger.debug(
-            "batch objects=%d files=%d bytes=%d soft_errors=%d wait_ms=%.1f",
-            counters.objects,
-            counters.files,
-            counters.object_bytes + counters.file_bytes,
-            counters.soft_errors,
-            counters.wait_ns / 1e6,
+    def _count(self, **more: int) -> None:
+        """Add what is new to the job's counters."""
+        now = self.counters
+        counted = (
+            now.objects + now.files,
+            now.object_bytes + now.file_bytes,
+            now.files,
+            now.soft_errors,
+            now.wait_ns,
         )
+        objects, size_bytes, files, soft_errors, wait_ns = self._counted
+        self._job.count(
+            objects=counted[0] - objects,
+            size_bytes=counted[1] - size_bytes,
+            files=counted[2] - files,
+            soft_errors=counted[3] - soft_errors,
+            wait_ns=counted[4] - wait_ns,
+            **more,
+        )
+        self._counted = counted

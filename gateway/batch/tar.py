@@ -6,6 +6,8 @@ header before (POSIX.1-2001, pax Interchange Format).
 
 from __future__ import annotations
 
+import functools
+
 BLOCK_BYTES = 512
 END = bytes(2 * BLOCK_BYTES)
 """What a TAR ends with."""
@@ -20,6 +22,7 @@ _ZEROS = bytes(BLOCK_BYTES)
 _MODES = b"0000644\0" + b"0000000\0" * 2
 _TAIL = b"\0" * 100 + b"ustar\0" + b"00" + b"\0" * 64 + b"0000000\0" * 2 + b"\0" * 155 + b"\0" * 12
 _FILE, _PAX = b"0", b"x"
+_FILE_TAIL = b"\0 " + _FILE + _TAIL
 # The checksum counts its own field as blanks.
 _FIXED_SUM = sum(_MODES) + sum(_TAIL) + 8 * ord(" ")
 
@@ -31,10 +34,24 @@ def header(name: str, size_bytes: int, modified_s: int) -> bytes:
         len(raw) > _MAX_NAME_BYTES
         or size_bytes > _MAX_SIZE_BYTES
         or not name.isascii()
-        or "\0" in name
+        or b"\0" in raw
     ):
         return _extended(raw, size_bytes, modified_s)
-    return _header(raw, size_bytes, modified_s, _FILE)
+    middle, fixed_sum = _middle(size_bytes, modified_s)
+    return b"%b%b%06o%b" % (
+        raw.ljust(_MAX_NAME_BYTES, b"\0"),
+        middle,
+        fixed_sum + sum(raw),
+        _FILE_TAIL,
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _middle(size_bytes: int, modified_s: int) -> tuple[bytes, int]:
+    """What stands between a file's name and the checksum, and the sum of all but the name: many have these in
+    common."""
+    varying = _varying(size_bytes, modified_s)
+    return _MODES + varying, _FIXED_SUM + sum(varying) + _FILE[0]
 
 
 def padding(size_bytes: int) -> bytes:
@@ -42,8 +59,12 @@ def padding(size_bytes: int) -> bytes:
     return _ZEROS[: -size_bytes % BLOCK_BYTES]
 
 
+def _varying(size_bytes: int, modified_s: int) -> bytes:
+    return b"%011o\0%011o\0" % (size_bytes, min(max(modified_s, 0), _MAX_MODIFIED_S))
+
+
 def _header(name: bytes, size_bytes: int, modified_s: int, kind: bytes) -> bytes:
-    varying = b"%011o\0%011o\0" % (size_bytes, min(max(modified_s, 0), _MAX_MODIFIED_S))
+    varying = _varying(size_bytes, modified_s)
     checksum = _FIXED_SUM + sum(name) + sum(varying) + kind[0]
     return b"%b%b%b%06o\0 %b%b" % (
         name.ljust(_MAX_NAME_BYTES, b"\0"),

