@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.errors import NoSuchBucket, NoSuchKey, StoreError, Unavailable
+from core.events import with_origin
 from core.job_access import JobAccess
 from core.job_table import BUCKET, TO_BUCKET, parse_ref
 from core.listing import ListQuery
 from core.names import ObjectKey, UserId
+from core.origin import Origin
 from core.protocols import ObjectService
 from core.types import Bucket, ObjectInfo, User
 from jobs.copying import Copier, NameMap
@@ -97,6 +99,8 @@ class _Copying:
         except NoSuchBucket:
             if not self.options.is_dry_run:
                 raise
+        origin = Origin("DeleteObject", requester=user.user_id, region=self.target.region)
+        self.announced = with_origin(self.target, origin)
         self.names = NameMap(self.options.prepend, self.options.extensions)
         self.may_read = JobAccess(user, self.source)
         self.may_write = JobAccess(user, self.target)
@@ -161,7 +165,7 @@ class _Copying:
         try:
             self.may_write.require("s3:DeleteObject", info.key)
             if not self.options.is_dry_run:
-                await self.service.delete(self.target, info.key)
+                await self.service.delete(self.announced, info.key)
             self.context.count(removed=1)
         except Unavailable:
             raise
