@@ -302,3 +302,56 @@ def test_a_job_is_stopped(client: Client, server: Server, bucket: Bucket, target
     assert result.success or result.error
     job.abort()
     assert end(client, job.job_id).success is result.success
+
+
+def post_copy(
+    server: Server, http: requests.Session, bucket: Bucket, to: str, value: Any
+) -> requests.Response:
+    url = f"{server.endpoint}/v1/buckets/{bucket.name}"
+    body = {"action": "copy-bck", "value": value}
+    query = {"provider": "ais", "bck_to": to}
+    return http.post(url, params=query, json=body, timeout=TIMEOUT_S)
+
+
+def test_copy_without_virtual_directories(
+    client: Client, server: Server, http: requests.Session, bucket: Bucket, target: Bucket
+) -> None:
+    fill(bucket, "a", "b/1", "b/2", "c")
+    reply = post_copy(server, http, bucket, target.get_path(), {"non-recurs": True})
+    finish(client, reply.text)
+    assert names(target) == ["a", "c"]
+
+
+def test_a_copy_that_may_go_on_counts_what_fails(
+    client: Client, server: Server, http: requests.Session, bucket: Bucket, target: Bucket
+) -> None:
+    fill(bucket, "a", "b" * 1000, "c")
+    value: dict[str, Any] = {"prepend": "p" * 100}
+    reply = post_copy(server, http, bucket, target.get_path(), value)
+    result = end(client, reply.text)
+    assert not result.success
+    assert "KeyTooLong" in str(result.error)
+    reply = post_copy(server, http, bucket, target.get_path(), {**value, "coer": True})
+    assert finish(client, reply.text).stats.objects == 2
+    (snapshots,) = query(server, http, "qryxstats", {"ID": reply.text}).values()
+    assert snapshots[0]["ext"] == {"errors": "1"}
+
+
+def test_hostile_copies(server: Server, http: requests.Session, bucket: Bucket) -> None:
+    to = "ais/@#/elsewhere/"
+    values: list[Any] = [
+        {"ext": [1]},
+        {"ext": {"a": 1}},
+        {"ext": {str(number): "x" for number in range(101)}},
+        {"prefix": 7},
+        {"prefix": "x" * 1025},
+        {"dry_run": "yes"},
+        {"num-workers": "8"},
+        {"num-workers": -2},
+        {"num-workers": True},
+    ]
+    for value in values:
+        assert post_copy(server, http, bucket, to, value).status_code == 400, value
+    for uname in ("", "/", "ais/x/y/z", "ais/@#/", "nobody/@#/b/", "ais/@#/.../", "aws/@#/b/"):
+        reply = post_copy(server, http, bucket, uname, {})
+        assert reply.status_code == 400, uname
