@@ -224,6 +224,7 @@ class _Run:
             for version in versions:
                 actions += judge.judge(version)
             self._context.count(scanned=len(versions))
+            await self._context.throttle(len(versions))
             await self._carry_out(bucket, actions)
             # Only a key whose last version was seen is done with.
             last = versions[-1].info.key

@@ -77,10 +77,11 @@ class JobContext:
         """Tell how many objects there will be in the end."""
         self._total = total
 
-    async def throttle(self) -> None:
-        """To be called before each operation: sleeps now and then, as the node's load advises. Raises JobStopped."""
+    async def throttle(self, operations: int = 1) -> None:
+        """To be called before each operation, or so many: sleeps now and then, as the node's load advises. Raises
+        JobStopped."""
         self.check()
-        self._operations += 1
+        self._operations += operations
         if self._operations >= self._advice.operations:
             self._operations = 0
             self._advice = advise(self._load.current.worst)
