@@ -11,6 +11,7 @@ import pytest
 import requests
 from aistore.sdk import Bucket, Client
 from aistore.sdk.errors import AISError, JobInfoNotFound
+from aistore.sdk.job import Job
 from aistore.sdk.wait_result import WaitResult
 
 from tests.server import Server
@@ -355,3 +356,59 @@ def test_hostile_copies(server: Server, http: requests.Session, bucket: Bucket) 
     for uname in ("", "/", "ais/x/y/z", "ais/@#/", "nobody/@#/b/", "ais/@#/.../", "aws/@#/b/"):
         reply = post_copy(server, http, bucket, uname, {})
         assert reply.status_code == 400, uname
+
+
+# --- kinds that idle before they end -------------------------------------------------------------------------------
+
+
+def start_copy(client: Client, bucket: Bucket, to: Bucket) -> Job:
+    fill(bucket, "a", "b")
+    (job_id,) = bucket.objects(obj_names=["a", "b"]).copy(to)
+    assert job_id.startswith("tco-")
+    return client.job(job_id, job_kind="copy-listrange")
+
+
+def until_idle(job: Job) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not job.get_details().all_idle():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_an_idle_job_still_runs(
+    client: Client, bucket: Bucket, make_bucket: Callable[[], Bucket]
+) -> None:
+    to = make_bucket()
+    job = start_copy(client, bucket, to)
+    until_idle(job)
+    assert f"copy-listrange[{job.job_id}]" in client.cluster().list_running_jobs()
+    assert client.cluster().list_running_jobs(job_kind="lru") == []
+    result = job.wait(timeout=TIMEOUT_S, verbose=False)
+    assert result.success
+    assert names(to) == ["a", "b"]
+    (snapshot,) = job.get_details().list_snapshots()
+    assert snapshot.end_time == "0001-01-01T00:00:00Z"
+    assert job.status().end_time == 0
+
+
+def test_an_idle_job_can_be_stopped(
+    client: Client, bucket: Bucket, make_bucket: Callable[[], Bucket]
+) -> None:
+    job = start_copy(client, bucket, make_bucket())
+    until_idle(job)
+    job.abort()
+    result = end(client, job.job_id)
+    assert not result.success
+    assert result.error is not None
+    assert job.status().aborted
+
+
+def test_jobs_of_a_kind_are_stopped(
+    client: Client, bucket: Bucket, make_bucket: Callable[[], Bucket]
+) -> None:
+    to = make_bucket()
+    jobs = [start_copy(client, bucket, to) for _ in range(2)]
+    for job in jobs:
+        until_idle(job)
+    client.job(job_kind="copy-objects").abort()
+    assert not any(end(client, job.job_id).success for job in jobs)
