@@ -34,8 +34,12 @@ class JobRecords:
 
     def open_bell(self) -> int | None:
         """A descriptor that becomes readable when a job was asked for or stopped, by any process; the caller's to
-        empty and close. None where the system has no such thing: then look now and then."""
+        empty, and to give to `close_bell`. None where the system has no such thing: then look now and then."""
         return self._wake.open_sync()
+
+    def close_bell(self, fd: int) -> None:
+        """Of a process that runs jobs no longer."""
+        self._wake.close_sync(fd)
 
     # --- asking ---
 

@@ -30,7 +30,7 @@ class Wake:
                 os.close(fd)
 
     def open_sync(self) -> int | None:
-        """A descriptor that is readable once the bell was rung; the caller's to empty and close."""
+        """A descriptor that is readable once the bell was rung; the caller's to empty, and to give to `close_sync`."""
         try:
             with suppress(FileExistsError):
                 os.mkfifo(self._path, 0o600)
@@ -38,3 +38,9 @@ class Wake:
             return os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return None
+
+    def close_sync(self, fd: int) -> None:
+        """Listen no longer. The pipe goes too: tools that copy a store which nobody serves may not like one."""
+        os.close(fd)
+        with suppress(OSError):
+            self._path.unlink()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -105,7 +104,7 @@ async def _run_queue(queue: JobQueue, records: JobRecords, stop: asyncio.Event) 
         await queue.run(stop, bell_fd)
     finally:
         if bell_fd is not None:
-            os.close(bell_fd)
+            records.close_bell(bell_fd)
 
 
 def _delivery(config: Config, node: LocalNode, changed_shards: ChangedShards) -> EventDelivery:

@@ -43,7 +43,8 @@ class LoadMonitor:
             lag_s = max(0.0, time.monotonic() - before - _LAG_TIMER_S)
             try:
                 reading = await asyncio.to_thread(self._probe)
-            except OSError as error:
+            except (OSError, ValueError, IndexError) as error:
+                # Of a system that writes these files otherwise; jobs go on as if the load were what it was.
                 logger.warning("load cannot be measured: %s", error)
             else:
                 self.current = rate(replace(reading, loop_lag_s=lag_s))

@@ -191,5 +191,5 @@ def test_whoever_asks_for_or_stops_a_job_rings_the_bell(records: JobRecords) -> 
     assert os.read(bell, 10) == b"!"
     records.stop_sync(job_id, 2)
     assert os.read(bell, 10) == b"!"
-    os.close(bell)
+    records.close_bell(bell)
     records.add_sync("count", {}, 1)  # nobody listens: no matter
