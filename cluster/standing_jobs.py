@@ -57,6 +57,8 @@ class StandingRecords:
             except NoSuchJob:
                 return False
             if record.state is not JobState.RUNNING:
+                # What was done before it was stopped was done.
+                update(change, _added(record, counters))
                 return False
             change.execute(
                 "INSERT OR REPLACE INTO standing_work VALUES (?, ?, ?, ?)",

@@ -141,7 +141,7 @@ class StandingStore(Protocol):
         self, job_id: str, owner: str, counters: Mapping[str, int], active: int, now_ns: int
     ) -> bool:
         """Add what a process has counted since it last did, and say how many requests it is at. Whether the job goes
-        on; false once it has ended or was stopped, and then nothing is added."""
+        on; false once it has ended or was stopped."""
 
     def tend_sync(self, now_ns: int) -> Sequence[JobRecord]:
         """Take the requests of dead processes off the jobs, and end those that have been idle for long; gives these."""

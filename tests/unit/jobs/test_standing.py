@@ -76,12 +76,14 @@ def test_a_stopped_job_is_learnt_of_and_the_next_request_begins_another(bench: B
         one, _ = bench.workers
         work = await one.begin("get-batch", "b")
         await one.share()
+        work.count(objects=3)
         bench.records.stop_sync(work.job_id, 5)
         assert bench.record(work.job_id).state is JobState.STOPPED
         told = [work.is_aborted]
         await one.share()
         told.append(work.is_aborted)
         assert told == [False, True]
+        assert bench.record(work.job_id).progress.counters == {"objects": 3}
         work.end()
         later = await one.begin("get-batch", "b")
         assert later.job_id != work.job_id

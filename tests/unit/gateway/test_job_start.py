@@ -1,0 +1,82 @@
+"""What `weir job start` makes of its options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cluster.control import EmbeddedControlStore
+from core.names import BucketName, BucketRef, UserId
+from core.types import BucketProps, User
+from gateway.cli.arguments import JOB_KINDS, build_parser
+from gateway.cli.job_start import job_arguments
+from gateway.cli.options import UsageError
+from gateway.config import Config
+from jobs.buckets import CopyOptions
+
+OWNER = User(UserId("o" * 64), "owner", "owner")
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Iterator[EmbeddedControlStore]:
+    with closing(EmbeddedControlStore(tmp_path)) as opened:
+        opened.add_user_sync(OWNER)
+        for name in ("one", "two"):
+            ref = BucketRef(BucketName(name))
+            opened.create_bucket_sync(ref, OWNER, "us-east-1", BucketProps(), 1)
+        yield opened
+
+
+def ask(control: EmbeddedControlStore, *words: str) -> tuple[str, dict[str, str]]:
+    options = build_parser().parse_args(["job", "start", *words])
+    return job_arguments(options, Config(), control)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["copy-bck"], "needs --bucket"),
+        (["copy-bck", "--bucket", "one"], "needs --bucket, and --to"),
+        (["copy-bck", "--bucket", "one", "--to", "one"], "onto itself"),
+        (["copy-bck", "--bucket", "nope", "--to", "one"], "no bucket 'nope'"),
+        (["copy-bck", "--bucket", "one", "--to", "x y"], "no name"),
+        (["copy-bck", "--bucket", "one", "--to", "two", "--ext", "jpg"], "OLD=NEW"),
+        (["copy-bck", "--bucket", "one", "--to", "two", "--sync", "--prepend", "p"], "--sync"),
+        (["move-bck", "--bucket", "one", "--to", "two"], "already"),
+        (["move-bck", "--bucket", "one", "--to", "three", "--dry-run"], "copy-bck alone"),
+        (["lru", "--prefix", "x"], "copy-bck alone"),
+        (["lru", "--to", "one"], "copy-bck and move-bck alone"),
+        (["load-lom-cache"], "needs --bucket"),
+    ],
+)
+def test_mistakes(control: EmbeddedControlStore, words: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        ask(control, *words)
+
+
+def test_every_kind_can_be_asked_for(control: EmbeddedControlStore) -> None:
+    for kind in JOB_KINDS:
+        assert ask(control, kind, "--bucket", "one", *_to(kind))[0] == kind
+
+
+def _to(kind: str) -> list[str]:
+    return ["--to", f"to-{kind}"] if kind in ("copy-bck", "move-bck") else []
+
+
+def test_a_copy_makes_its_target(control: EmbeddedControlStore) -> None:
+    words = ["--bucket", "one", "--to", "ais://new", "--ext", ".jpeg=jpg", "--parallel", "3"]
+    _, arguments = ask(control, "copy-bck", *words)
+    made = control.bucket(BucketRef(BucketName("new")))
+    assert made is not None
+    assert made.owner == OWNER
+    assert (arguments["bucket"], arguments["to_bucket"]) == ("one", "new")
+    options = CopyOptions.parse(arguments["options"])
+    assert options == CopyOptions(extensions={"jpeg": "jpg"}, workers=3)
+
+
+def test_a_dry_run_makes_nothing(control: EmbeddedControlStore) -> None:
+    ask(control, "copy-bck", "--bucket", "one", "--to", "new", "--dry-run")
+    assert control.bucket(BucketRef(BucketName("new"))) is None
