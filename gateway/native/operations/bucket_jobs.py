@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.claims import Permission
-from core.errors import BucketExists, InvalidArgument, NoSuchBucket
+from core.errors import BadToken, BucketExists, InvalidArgument, NoSuchBucket
 from core.job_access import check_conditions
 from core.job_table import BUCKET, TO_BUCKET, ref_text
-from core.names import MAX_KEY_BYTES, BucketRef
+from core.names import MAX_KEY_BYTES, BucketRef, ObjectKey
 from core.types import Bucket
 from gateway.native.bucket_names import check_new_bucket, ref_of_uname
 from gateway.native.call import NativeCall, NativeResponse, Row
@@ -25,18 +25,20 @@ async def copy_bucket(call: NativeCall) -> NativeResponse:
     source, to = call.bucket(), _target_ref(call)
     message = await call.request.message()
     options = _copy_options(message.fields())
-    await call.require("s3:ListBucket", Permission.LIST_OBJECTS, source)
-    await call.require("s3:GetObject", Permission.GET, source)
+    user = call.identity.user
+    if user is None:
+        raise BadToken(reason="token required")  # a job works for somebody
+    # Whether an object may be read is decided when the job comes to it.
+    await call.require("s3:ListBucket", Permission.LIST_OBJECTS | Permission.GET, source)
     if source.ref == to and not options.is_dry_run:
         raise InvalidArgument(name="bck_to", value=to.name, reason="a bucket is copied onto itself")
     target = await _target(call, to, options)
     for bucket in (source, target):
         check_conditions(call.identity, bucket)
-    user = call.identity.user
     arguments = {
         BUCKET: ref_text(source.ref),
         TO_BUCKET: ref_text(to),
-        USER: "" if user is None else user.user_id,
+        USER: user.user_id,
         OPTIONS: options.text(),
     }
     return await ask_for(call, "copy-bck", arguments)
@@ -44,6 +46,8 @@ async def copy_bucket(call: NativeCall) -> NativeResponse:
 
 async def _target(call: NativeCall, to: BucketRef, options: CopyOptions) -> Bucket:
     """The bucket that is written to, made if there is none; in a dry run, which writes nothing, not."""
+    # Policies name objects, not their bucket; the job asks for each.
+    some_key = ObjectKey(f"{options.prepend}{options.prefix}any")
     try:
         target = call.bucket(to)
     except NoSuchBucket:
@@ -58,11 +62,11 @@ async def _target(call: NativeCall, to: BucketRef, options: CopyOptions) -> Buck
             to, owner=owner, region=services.region, props=services.new_bucket
         )
         # A token may permit to make buckets, and yet not to fill them.
-        await call.require("s3:PutObject", Permission.PUT, made)
+        await call.require("s3:PutObject", Permission.PUT, made, some_key)
         return made
-    await call.require("s3:PutObject", Permission.PUT, target)
+    await call.require("s3:PutObject", Permission.PUT, target, some_key)
     if options.removes_extra:
-        await call.require("s3:DeleteObject", Permission.DELETE_OBJECT, target)
+        await call.require("s3:DeleteObject", Permission.DELETE_OBJECT, target, some_key)
     return target
 
 

@@ -1,0 +1,125 @@
+"""Who may start, stop and see jobs, and what a job may do for whom."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from aistore.sdk import Client
+from aistore.sdk.errors import AISError
+
+from tests.native.sdk import connect
+from tests.native.tokens import Guarded, start_guarded
+from tests.server import OTHER_KEYS
+
+TIMEOUT_S = 20
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    made = start_guarded(tmp_path_factory.mktemp("jobs") / "data")
+    try:
+        made.server.add_user("alice", OTHER_KEYS)
+        admin = made.s3(made.issue("--admin"))
+        admin.create_bucket(Bucket="of-root")
+        admin.put_object(Bucket="of-root", Key="k", Body=b"data")
+        yield made
+    finally:
+        made.server.stop()
+
+
+@pytest.fixture
+def alice(guarded: Guarded) -> Client:
+    return connect(guarded.server, token=guarded.issue("--cluster", "all", subject="alice"))
+
+
+@pytest.fixture
+def admin(guarded: Guarded) -> Client:
+    return connect(guarded.server, token=guarded.issue("--admin"))
+
+
+@contextmanager
+def refused(status: int) -> Iterator[None]:
+    with pytest.raises(AISError) as caught:
+        yield
+    assert caught.value.status_code == status
+
+
+def copy(client: Client, source: str, to: str, **value: Any) -> str:
+    bucket = client.bucket(source)
+    query = {"provider": "ais", "bck_to": client.bucket(to).get_path()}
+    job_id: str = bucket.make_request("POST", "copy-bck", value=value, params=query).text
+    deadline = time.monotonic() + TIMEOUT_S
+    while not client.job(job_id).status().end_time:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return job_id
+
+
+def test_starting_and_stopping_is_the_administrators(alice: Client, admin: Client) -> None:
+    with refused(403):
+        alice.job(job_kind="lru").start()
+    job_id = admin.job(job_kind="lru").start()
+    with refused(403):
+        alice.job(job_id).abort()
+    assert alice.job(job_id).status().uuid == job_id
+
+
+def test_without_credentials_nothing(guarded: Guarded) -> None:
+    nobody = connect(guarded.server)
+    with refused(401):
+        nobody.job(job_kind="lru").start()
+    with refused(401):
+        nobody.job(job_kind="lru").get_details()
+    with refused(401):
+        nobody.bucket("of-root").copy(nobody.bucket("elsewhere"))
+
+
+def test_buckets_of_others_are_not_copied_nor_written(alice: Client) -> None:
+    alice.bucket("of-alice").create(exist_ok=True)
+    for source, to in (("of-root", "of-alice"), ("of-root", "new"), ("of-alice", "of-root")):
+        with refused(403):
+            copy(alice, source, to)
+    with refused(403):
+        alice.bucket("of-root").rename("taken")
+
+
+def test_a_token_must_permit_reading_and_writing(guarded: Guarded, alice: Client) -> None:
+    alice.bucket("source").create(exist_ok=True)
+    alice.bucket("target").create(exist_ok=True)
+    for permits in ("ro", "HEAD-BUCKET,LIST-OBJECTS,PUT"):
+        token = guarded.issue("--cluster", permits, subject="alice")
+        with refused(403):
+            copy(connect(guarded.server, token=token), "source", "target")
+
+
+def test_what_a_policy_withholds_is_not_copied(guarded: Guarded, alice: Client) -> None:
+    source, to = alice.bucket("with-policy").create(), alice.bucket("copies").create()
+    for name in ("open", "secret/k"):
+        source.object(name).get_writer().put_content(b"data")
+    statement: dict[str, Any] = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::with-policy/secret/*",
+    }
+    s3 = guarded.s3(guarded.issue("--cluster", "all", subject="alice"))
+
+    def put_policy() -> None:
+        document = {"Version": "2012-10-17", "Statement": [statement]}
+        s3.put_bucket_policy(Bucket="with-policy", Policy=json.dumps(document))
+
+    put_policy()
+    status = alice.job(copy(alice, "with-policy", "copies")).status()
+    assert status.aborted
+    assert "Denied" in status.err
+    assert not alice.job(copy(alice, "with-policy", "copies", coer=True)).status().err
+    assert [entry.name for entry in to.list_all_objects()] == ["open"]
+    statement["Condition"] = {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
+    put_policy()
+    with refused(403):
+        copy(alice, "with-policy", "copies")
