@@ -12,9 +12,10 @@ from typing import Any
 from core import access
 from core.claims import Permission
 from core.errors import InvalidArgument, KeyTooLong, NoSuchBucket, NotFound
-from core.names import BucketRef, ObjectKey, parse_bucket_name, parse_object_key
+from core.names import BucketRef, ObjectKey, parse_object_key
 from core.templates import parse_template
-from core.types import Bucket, BucketProps
+from core.types import Bucket
+from gateway.native.bucket_names import check_new_bucket
 from gateway.native.call import NativeCall
 from gateway.native.request import bucket_ref
 from jobs.copying import NameMap
@@ -221,10 +222,11 @@ async def target_bucket(call: NativeCall, ref: BucketRef, *, may_create: bool) -
     except NoSuchBucket:
         if not may_create:
             return None
-    if ref.provider != "ais" or ref.namespace:
-        raise InvalidArgument(name="tobck", value=ref.name, reason="only ais buckets can be made")
-    parse_bucket_name(ref.name)
+    check_new_bucket(ref)
     await call.require("s3:CreateBucket", Permission.CREATE_BUCKET)
     user = call.identity.user
     assert user is not None, "no anonymous caller may make buckets"
-    return await call.store.create_bucket(ref, owner=user, region="", props=BucketProps())
+    services = call.services
+    return await call.store.create_bucket(
+        ref, owner=user, region=services.region, props=services.new_bucket
+    )

@@ -11,6 +11,7 @@ import pytest
 import requests
 from aistore.sdk import Bucket, Client, ListObjectFlag
 from aistore.sdk.errors import AISError, ErrBckNotFound
+from aistore.sdk.namespace import Namespace
 from mypy_boto3_s3 import S3Client
 
 from tests.server import Server
@@ -65,16 +66,19 @@ def test_an_absent_bucket_is_named(client: Client) -> None:
     assert 'ais://no-such-bucket\\" does not exist' in str(caught.value)
 
 
-def test_a_namespace_is_another_bucket(
-    bucket: Bucket, server: Server, http: requests.Session
-) -> None:
-    reply = http.get(
-        f"{server.endpoint}/v1/buckets/{bucket.name}",
-        params={"provider": "ais", "namespace": "#other"},
-        json={"action": "list", "name": "", "value": {}},
-        timeout=10,
-    )
-    assert reply.status_code == 404
+def test_a_namespace_is_another_bucket(client: Client, s3: S3Client, bucket: Bucket) -> None:
+    put_all(s3, bucket, ["a"])
+    other = client.bucket(bucket.name, namespace=Namespace(uuid="", name="other"))
+    with pytest.raises(AISError) as caught:
+        other.list_objects()
+    assert caught.value.status_code == 404
+    other.create()
+    try:
+        other.object("b").get_writer().put_content(b"")
+        assert names_of(other) == ["b"]
+        assert names_of(bucket) == ["a"]
+    finally:
+        other.delete()
 
 
 def test_pages_are_exact_and_have_one_id(s3: S3Client, bucket: Bucket) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-
 from core.claims import Permission
 from core.errors import InvalidArgument
-from core.job_table import describe
 from core.types import NOBODY, Bucket
-from gateway.native.call import NativeCall, NativeResponse, Row, parse_native_key, text_response
+from gateway.native.call import NativeCall, NativeResponse, Row, parse_native_key
 from gateway.native.errors import cname
 from gateway.native.object_groups import (
     Fields,
@@ -25,6 +21,7 @@ from gateway.native.object_groups import (
     text_of,
     workers_of,
 )
+from gateway.native.operations.jobs import ask_for
 from jobs.copying import NameMap
 from jobs.group_archive import ARCHIVE
 from jobs.group_copy import COPY_OBJECTS
@@ -51,7 +48,7 @@ async def delete_objects(call: NativeCall) -> NativeResponse:
         goes_on=flag_of(fields, "coer"),
         workers=workers_of(fields),
     )
-    return await _begin(call, DELETE_OBJECTS, request)
+    return await ask_for(call, DELETE_OBJECTS, request.arguments())
 
 
 async def evict_objects(call: NativeCall) -> NativeResponse:
@@ -108,7 +105,7 @@ async def copy_objects(call: NativeCall) -> NativeResponse:
             "synchronizes": synchronizes,
         },
     )
-    return await _begin(call, COPY_OBJECTS, request)
+    return await ask_for(call, COPY_OBJECTS, request.arguments())
 
 
 async def archive_objects(call: NativeCall) -> NativeResponse:
@@ -142,24 +139,11 @@ async def archive_objects(call: NativeCall) -> NativeResponse:
             "appends": appends,
         },
     )
-    return await _begin(call, ARCHIVE, request)
+    return await ask_for(call, ARCHIVE, request.arguments())
 
 
 async def _fields(call: NativeCall) -> Fields:
     return fields_of((await call.request.message()).value)
-
-
-async def _begin(call: NativeCall, kind: str, request: GroupRequest) -> NativeResponse:
-    described = describe(kind)
-    prefix = described.prefix if described is not None else ""
-    record = await asyncio.to_thread(
-        call.services.jobs.add_sync,
-        kind,
-        request.arguments(),
-        call.services.clock.now_ns(),
-        job_id=f"{prefix}{secrets.token_hex(6)}" if prefix else "",
-    )
-    return text_response(record.job_id)
 
 
 ROWS = (
