@@ -61,6 +61,10 @@ def _mb_s(summary: Summary) -> float:
     return summary.mb_s
 
 
+def _keys_s(summary: Summary) -> float:
+    return summary.extra["keys_s"]
+
+
 def _md5(_outcome: Outcome, machine: Machine) -> float | None:
     return machine.md5_mb_s
 
@@ -160,6 +164,13 @@ BUDGETS: Sequence[Budget] = (
         True,
         "× time of one object",
         _ratio(_of("batch-whole", _rate), _of("batch", _rate)),
+    ),
+    Budget(
+        "Paging through the large bucket natively, keys/s",
+        1,
+        False,
+        "× S3",
+        _ratio(_of("pages-native", _keys_s), _of("pages-s3", _keys_s)),
     ),
     Budget(
         "Memory of a worker, 256 GETs",

@@ -149,6 +149,7 @@ def _cells(summary: Summary, weir: Summary | None) -> tuple[str, ...]:
 _EXTRA = {
     "rss_mib": "largest process, peak RSS in MiB:",
     "anonymous_mib": "its anonymous part:",
+    "keys_s": "keys/s:",
     "start_s": "seconds to /-/health:",
 }
 

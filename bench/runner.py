@@ -25,6 +25,7 @@ from bench.cases import (
 from bench.clients import Boto3Calls, Transfer
 from bench.features import feature_cases
 from bench.load import load_keys
+from bench.pages import Pages
 from bench.process import client_cpu_s, machine_cpu_s
 from bench.samples import Sample, Summary, summarize
 from bench.servers import KINDS, Server, ServerError, Weir
@@ -77,6 +78,8 @@ def all_cases(many_keys: int) -> list[Case]:
         Listing(many_keys, "many"),
         Listing(FEW_KEYS, "few", "/"),
         Listing(many_keys, "many", "/"),
+        Pages(many_keys, "s3"),
+        Pages(many_keys, "native"),
         Boto3Calls(),
         Transfer("upload"),
         Transfer("download"),
