@@ -69,9 +69,13 @@ class Copier:
         self._user = user
         self._owner_id: UserId = acl.owner_of_new(target, user.user_id, CannedAcl.PRIVATE)
 
-    async def copy(self, key: ObjectKey, to: ObjectKey) -> ObjectInfo:
-        """One object with its metadata and tags; the copy's info. Raises as ObjectStore.copy, but for large ones."""
-        info = await self._store.head(self._source, key)
+    async def copy(
+        self, key: ObjectKey, to: ObjectKey, info: ObjectInfo | None = None
+    ) -> ObjectInfo:
+        """One object with its metadata and tags; the copy's info. `info`: the source's, if it was just looked up.
+        Raises as ObjectStore.copy, but for large ones."""
+        if info is None:
+            info = await self._store.head(self._source, key)
         if info.size_bytes > MAX_PUT_BYTES:
             return await self._copy_parts(info, to)
         return await self._store.copy(

@@ -76,7 +76,7 @@ class _CopyRun:
             if run.request.only_owners and info.attributes.owner_id != run.source.owner.user_id:
                 raise Denied(reason=f"{wanted.key} is somebody else's")
             if not self._is_dry:
-                info = await self._copier.copy(wanted.key, to)
+                info = await self._copier.copy(wanted.key, to, info)
         except NotFound as error:
             if not self.synchronizes:
                 run.missing(wanted, error)

@@ -47,9 +47,10 @@ class DeleteObjectsJob:
 
         async def delete(piece: Piece) -> None:
             sizes = {}
+            known = piece.found
             for key in piece.keys:
                 try:
-                    info = await self.store.head(bucket, key)
+                    info = await self.store.head(bucket, key) if known is None else known[key]
                 except NotFound as error:
                     # Who had the job before may have deleted it.
                     if piece.must_exist and not context.was_begun:
