@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from core.errors import Conflict, Invalid, NotFound
+from core.light import light
 from core.names import BucketRef, ObjectKey
 from core.protocols import ObjectReader
 from core.types import NO_CONDITIONS, Bucket, ByteRange, Conditions, ObjectAttributes, ObjectInfo
@@ -79,6 +80,7 @@ class ShardChanged(Conflict):
     """The shard was replaced while it was worked on. Fields: key."""
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Member:
     """A regular file in a shard. `offset`: of its bytes in a TAR; None in a ZIP and in what is compressed.
