@@ -172,3 +172,27 @@ def test_index_shard_refuses(server: Server, http: requests.Session, bucket: Buc
     assert act(server, http, "GET", "absent-bucket", "summary-shard", {}).status_code == 404
     gone = act(server, http, "GET", bucket.name, "summary-shard", {"uuid": "none"})
     assert gone.status_code == 404
+
+
+def test_a_shard_is_replaced_while_a_member_is_read(
+    server: Server, http: requests.Session, bucket: Bucket, s3: S3Client
+) -> None:
+    large = pattern(24 * 1024**2)
+    s3.put_object(Bucket=bucket.name, Key="s.tar", Body=tar({"x": large, "y": b"y"}))
+    index(server, http, bucket.name)
+    url = f"{server.endpoint}/v1/objects/{bucket.name}/s.tar?archpath="
+    with http.get(url + "x", stream=True, timeout=20) as answer:
+        assert answer.status_code == 200
+        begun = answer.raw.read(1000)
+        s3.put_object(Bucket=bucket.name, Key="s.tar", Body=tar({"x": b"other"}))
+        assert http.get(url + "x", timeout=20).content == b"other"
+        assert http.get(url + "y", timeout=20).status_code == 404
+        assert begun + answer.raw.read() == large
+
+
+def test_index_shard_from_the_command_line(
+    server: Server, http: requests.Session, bucket: Bucket, s3: S3Client
+) -> None:
+    s3.put_object(Bucket=bucket.name, Key="s.tar", Body=tar(MEMBERS))
+    server.admin("job", "start", "index-shard", "--bucket", bucket.name)
+    until(lambda: summary(server, http, bucket.name)["shards"] == "1")
