@@ -69,7 +69,7 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
                 config.jobs.space_cleanup_interval_s,
                 lambda should_stop: cleaning(should_stop).report,
             ),
-            OrphanedIndexes(config.jobs.space_cleanup_interval_s, node, shards, control, clock),
+            OrphanedIndexes(config.jobs.space_cleanup_interval_s, node, control, clock),
         ]
         try:
             with (

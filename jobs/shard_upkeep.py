@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 _CONCURRENCY = 2
 _PAGE = 1000
+_PAGES = 10
 _MIN_AGE_NS = 3600 * 10**9
 """An index is stored before its shard is flagged; a younger one may still come to be needed."""
 
@@ -102,15 +103,16 @@ class ChangedShards:
             await self._shards.drop_index(ref, key)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OrphanedIndexes:
-    """A Job: removes the indexes of shards and buckets that are gone."""
+    """A Job: removes the indexes of shards and buckets that are gone. Of many indexes it looks at some in each run, so
+    that the jobs that wait for it do not wait for long."""
 
     interval_s: float
     store: Objects
-    shards: Shards
     buckets: Buckets
     clock: Clock
+    _after: str = ""
 
     @property
     def name(self) -> str:
@@ -118,16 +120,16 @@ class OrphanedIndexes:
 
     async def run(self, stop: asyncio.Event) -> str | None:
         home = self.buckets.bucket(INDEX_BUCKET)
-        removed, after = 0, ""
-        while home is not None and not stop.is_set():
-            page = await self.store.list_objects(home, ListQuery(after=after, limit=_PAGE))
+        removed = 0
+        for _ in range(_PAGES):
+            if home is None or stop.is_set():
+                break
+            page = await self.store.list_objects(home, ListQuery(after=self._after, limit=_PAGE))
             for entry in page.entries:
-                if stop.is_set():
-                    break
                 if await self._is_orphan(entry):
                     await self.store.delete(home, entry.key)
                     removed += 1
-            after = page.next_after
+            self._after = page.next_after if page.is_truncated else ""
             if not page.is_truncated:
                 break
         return f"removed {removed} shard indexes" if removed else None

@@ -186,7 +186,7 @@ async def test_orphans_are_removed() -> None:
         for name in (lost, hashed, key("what.ever")):
             await made.store.put(home, name, Body(b""), attributes=PLAIN)
         await made.store.delete(made.here, key("gone.tar"))
-        job = OrphanedIndexes(1.0, made.store, made.shards, made, made.clock)
+        job = OrphanedIndexes(1.0, made.store, made, made.clock)
         assert await job.run(asyncio.Event()) is None
         made.clock.advance(7200)
         young = index_key(REF, key("young.tar"))
