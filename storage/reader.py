@@ -220,9 +220,7 @@ class FileReader:
         """Keep the blobs from being removed. Raises BlobGone."""
         assert self._first_blob is not None
         try:
-            fd = os.open(
-                self._mountpath.layout.blob(self._first_blob.blob_id), os.O_RDONLY | os.O_CLOEXEC
-            )
+            fd = os.open(self._path_of(self._first_blob), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             raise BlobGone from None
         self._hold(fd)
@@ -304,15 +302,27 @@ class FileReader:
         if segment is self._first_blob:
             self._piece_fd = self._held_fd
         else:
-            # Assigned in the thread, so that a cancelled wait does not lose the descriptor.
-            await self._mountpath.run(lambda: self._open_segment(segment))
+            self._piece_fd = self._open_cached(segment)
+            if self._piece_fd == -1:
+                # Assigned in the thread, so that a cancelled wait does not lose the descriptor.
+                await self._mountpath.run(lambda: self._open_segment(segment))
         return self._piece_fd
+
+    def _open_cached(self, segment: Segment) -> int:
+        """The segment's file, if opening it needs no disk; else -1, for a thread to open it or to say what is wrong."""
+        try:
+            fd = open_cached(self._path_of(segment)) if isinstance(segment, FileSegment) else -1
+        except OSError:
+            return -1
+        if fd >= 0 and os.fstat(fd).st_size < segment.size_bytes:
+            os.close(fd)
+            return -1
+        return fd
 
     def _open_segment(self, segment: Segment) -> None:
         try:
             if isinstance(segment, FileSegment):
-                path = self._mountpath.layout.blob(segment.blob_id)
-                self._piece_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                self._piece_fd = os.open(self._path_of(segment), os.O_RDONLY | os.O_CLOEXEC)
                 self._check_size(self._piece_fd, segment)
             else:
                 self._piece_fd = self._inline_file(segment)
@@ -376,6 +386,9 @@ def _pieces_of(segments: Sequence[Segment], first: int, length: int) -> list[_Pi
     pieces = []
     start, end = 0, first + length
     for segment in segments:
+        if start + segment.size_bytes <= first:
+            start += segment.size_bytes
+            continue
         if start >= end:
             break
         offset = max(first - start, 0)
