@@ -365,3 +365,12 @@ def test_methods_that_are_none(server: Server, bucket: Bucket, http: requests.Se
     assert reply.headers["Allow"]
     reply = http.post(url_of(server, bucket, "k"), json={"action": "nonesuch"}, timeout=10)
     assert reply.status_code == 400
+
+
+def test_versions_in_lists(bucket: Bucket) -> None:
+    for name, writes in (("a", 1), ("b", 3)):
+        for _ in range(writes):
+            bucket.object(name).get_writer().put_content(b"x")
+    for props in ("name,version", "name,size,version,checksum,custom"):
+        entries = bucket.list_all_objects(props=props)
+        assert {entry.name: entry.version for entry in entries} == {"a": "1", "b": "3"}
