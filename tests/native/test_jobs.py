@@ -12,6 +12,7 @@ import requests
 from aistore.sdk import Bucket, Client
 from aistore.sdk.errors import AISError, JobInfoNotFound
 from aistore.sdk.job import Job
+from aistore.sdk.types import JobSnap
 from aistore.sdk.wait_result import WaitResult
 
 from tests.server import Server
@@ -412,3 +413,48 @@ def test_jobs_of_a_kind_are_stopped(
         until_idle(job)
     client.job(job_kind="copy-objects").abort()
     assert not any(end(client, job.job_id).success for job in jobs)
+
+
+# --- jobs that requests do themselves ------------------------------------------------------------------------------
+
+
+def read_batch(client: Client, bucket: Bucket, *names: str) -> None:
+    assert len(list(client.batch(objects=list(names), bucket=bucket).get())) == len(names)
+
+
+def batch_jobs(client: Client, bucket: Bucket) -> list[JobSnap]:
+    """The snapshots of the jobs that batches of a bucket count in, newest first."""
+    found = client.job(job_kind="get-batch").get_details().list_snapshots()
+    return [each for each in found if each.bucket is not None and each.bucket.name == bucket.name]
+
+
+def test_batches_of_a_bucket_count_in_one_job(client: Client, bucket: Bucket) -> None:
+    fill(bucket, "a", "bb")
+    read_batch(client, bucket, "a")
+    (snapshot,) = batch_jobs(client, bucket)
+    assert snapshot.id.startswith("gbt-")
+    read_batch(client, bucket, "a", "bb")
+    job = client.job(snapshot.id)
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        (snapshot,) = batch_jobs(client, bucket)
+        if snapshot.stats is not None and snapshot.stats.objects == 3 and snapshot.is_idle:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert snapshot.stats.bytes == 4
+    assert job.wait(timeout=TIMEOUT_S, verbose=False).success
+    assert f"get-batch[{job.job_id}]" in client.cluster().list_running_jobs()
+
+
+def test_after_a_stop_batches_count_in_another_job(client: Client, bucket: Bucket) -> None:
+    fill(bucket, "a")
+    read_batch(client, bucket, "a")
+    job = client.job(batch_jobs(client, bucket)[0].id)
+    job.abort()
+    result = job.wait(timeout=TIMEOUT_S, verbose=False)
+    assert not result.success
+    assert result.error is not None
+    read_batch(client, bucket, "a")
+    newest, oldest = batch_jobs(client, bucket)
+    assert (newest.id != job.job_id, oldest.id) == (True, job.job_id)
