@@ -46,12 +46,13 @@ class Reading:
 
 _NEVER = float("inf")
 # Of each dimension, from where on it is moderate, high, critical. A busy processor or event loop slows all by itself,
-# and a disk is busy as soon as it has one request at a time, so alone they are never critical.
+# and a disk is busy as soon as it has one request at a time, so alone they are never critical. Nor is a disk that is
+# nearly full: the jobs that make room must not be the slow ones.
 _LIMITS: Mapping[str, tuple[float, float, float]] = {
     "memory": (0.80, 0.90, 0.95),
     "process": (0.40, 0.60, 0.80),
     "cpu": (0.90, 0.98, _NEVER),
-    "disk_space": (0.90, 0.95, 0.98),
+    "disk_space": (0.90, 0.95, _NEVER),
     "disk_busy": (0.80, 0.95, _NEVER),
     "disk_queue": (8, 32, 128),
     "descriptors": (0.70, 0.85, 0.95),

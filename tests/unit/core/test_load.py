@@ -24,7 +24,7 @@ def test_nothing_measured_is_low() -> None:
         (Reading(cpu=1.0), Level.HIGH),
         (Reading(disk_busy=1.0, disk_queue=1), Level.HIGH),
         (Reading(disk_queue=200), Level.CRITICAL),
-        (Reading(disk_space=0.99), Level.CRITICAL),
+        (Reading(disk_space=0.99), Level.HIGH),
         (Reading(descriptors=0.9, cpu=0.95), Level.HIGH),
         (Reading(loop_lag_s=0.1), Level.MODERATE),
     ],
