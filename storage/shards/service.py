@@ -48,7 +48,7 @@ from storage.shards.index import BadIndexError
 from storage.shards.indexed import make_index, member_by_index, open_at, page_by_index
 from storage.shards.indexes import ShardIndexes
 from storage.shards.limits import ShardLimits
-from storage.shards.pages import page_of
+from storage.shards.pages import Remembered, gathering
 from storage.shards.reading import reader_of
 from storage.shards.selections import wanted_by
 from storage.shards.source import Source, open_source, source_of
@@ -74,6 +74,7 @@ class LocalShards:
         self._store = store
         self._indexes = indexes
         self._limits = limits or ShardLimits()
+        self._pages = Remembered()
         self._threads = concurrent.futures.ThreadPoolExecutor(_THREADS, "shards")
 
     def close(self) -> None:
@@ -153,16 +154,24 @@ class LocalShards:
         after: str = "",
         limit: int = 1000,
     ) -> MemberPage:
-        def is_wanted(member: Member) -> bool:
-            return member.path > after and member.path.startswith(prefix)
-
         async with self._source(bucket, key) as source:
             if self._indexes is not None:
                 page = await page_by_index(self._indexes, bucket, source, prefix, after, limit)
                 if page is not None:
                     return page
+            page = self._pages.page(bucket, source.info, prefix, after, limit)
+            if page is not None:
+                return page
             archive = await self._archive(source, "")
-            return await page_of(batches(source, archive.entries(), is_wanted), limit)
+            wanted = gathering(prefix, after, limit)
+            async for _ in batches(source, archive.entries(), wanted.offer):
+                pass
+            gathered = await source.run(wanted.finish)
+            page = gathered.page(after, limit)
+            assert page is not None
+            if page.is_truncated:
+                self._pages.keep(bucket, source.info, prefix, gathered)
+            return page
 
     async def locate_many(
         self, bucket: Bucket, key: ObjectKey, paths: Sequence[str]

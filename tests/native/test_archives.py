@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 import requests
-from aistore.sdk import ArchiveConfig, Bucket
+from aistore.sdk import ArchiveConfig, Bucket, Client
 from aistore.sdk.archive_config import ArchiveMode
 from aistore.sdk.errors import AISError, ErrObjNotFound
 from mypy_boto3_s3 import S3Client
@@ -263,3 +263,24 @@ def test_a_reader_that_leaves(
         next(left.iter_content(1000))
         left.close()
     assert read_member(bucket, name, "last") == b"omega"
+
+
+# --- made of objects -----------------------------------------------------------------------------------------------
+
+
+def archived(client: Client, bucket: Bucket, names: list[str], **options: bool) -> None:
+    """Into a shard of each format, all at once."""
+    group = bucket.objects(obj_names=names)
+    jobs = [job for each in FORMATS for job in group.archive(f"made{each}", **options)]
+    for job_id in jobs:
+        assert client.job(job_id).wait_for_idle(timeout=25).success
+
+
+def test_made_of_objects(client: Client, bucket: Bucket, s3: S3Client) -> None:
+    for path, data in {**MEMBERS, "more": b"more"}.items():
+        s3.put_object(Bucket=bucket.name, Key=path, Body=data)
+    archived(client, bucket, list(MEMBERS))
+    archived(client, bucket, ["more"], allow_append=True)
+    for shard_format in FORMATS:
+        for path, data in {**MEMBERS, "more": b"more"}.items():
+            assert read_member(bucket, f"made{shard_format}", path) == data
