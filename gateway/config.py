@@ -148,6 +148,23 @@ class JobsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardsConfig:
+    """What a shard (TAR, TGZ, TAR.LZ4, ZIP) may cost that is looked into; one that asks for more is a bad shard."""
+
+    max_members: int = _setting(
+        16_000_000, "entries that a scan of a shard goes through", minimum=1
+    )
+    max_unpacked_bytes: int = _setting(
+        1024**4, "bytes that may come out of a compressed shard in one scan", minimum=1
+    )
+    max_ratio: int = _setting(
+        250,
+        "times its size that a compressed shard may unpack to, beyond the first 256 MiB",
+        minimum=1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class GetBatchConfig:
     """Get-batch: many objects and members of shards as one archive."""
 
@@ -322,6 +339,7 @@ class Config:
     limits: LimitsConfig = LimitsConfig()
     native: NativeConfig = NativeConfig()
     jobs: JobsConfig = JobsConfig()
+    shards: ShardsConfig = ShardsConfig()
     get_batch: GetBatchConfig = GetBatchConfig()
     lifecycle: LifecycleConfig = LifecycleConfig()
     events: EventsConfig = EventsConfig()

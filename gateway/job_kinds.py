@@ -47,7 +47,7 @@ def job_kinds(
         classes=[each.name for each in storage_classes(config)],
         minimum_bytes=settings.min_transition_bytes,
     )
-    shards = open_shards(control, node, clock)
+    shards = open_shards(config.shards, control, node, clock)
     return [
         LifecycleJob(
             node, node, control, clock, terms, settings.interval_s, settings.actions_per_s

@@ -56,7 +56,7 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
         # Found once, right after the control store: a set that has vanished meanwhile must not be taken for a new one.
         clock = SystemClock()
         node = await open_node(config, clock, keys)
-        shards = open_shards(control, node, clock)
+        shards = open_shards(config.shards, control, node, clock)
         cleaning = Cleaning(config, [mountpath.spec for mountpath in node.mountpaths.all])
         jobs: list[Job] = [
             BucketRepairJob(_REPAIR_INTERVAL_S, control, node, clock, started_ns),

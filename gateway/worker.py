@@ -40,6 +40,7 @@ from gateway.node import open_node
 from gateway.protocol import Limits, limited
 from gateway.service import SingleNodeService
 from gateway.shard_view import shard_view
+from gateway.shards import shard_limits
 from gateway.startup import open_control, server_log_directory
 from gateway.storage_classes import storage_classes
 from gateway.tokens.published import Published
@@ -97,7 +98,7 @@ async def _serve(
     records = JobRecords(control.database)
     tokens = open_tokens(config, control, clock)
     service = SingleNodeService(control, node, clock)
-    shards = LocalShards(node, indexes=ShardIndexes(node, service))
+    shards = LocalShards(node, shard_limits(config.shards), indexes=ShardIndexes(node, service))
     standing = StandingRecords(control.database)
     shared = SharedJobs(standing, clock, owner_name())
     load = LoadMonitor(SystemProbe(config.data))

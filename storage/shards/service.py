@@ -61,7 +61,7 @@ _THREADS = 4
 
 
 class LocalShards:
-    """Implements core.shards.Shards. Work on archives has threads of its own, so that scans delay no plain read."""
+    """Implements core.shards.Shards. Work on archives has threads of its own, so that scans take none from reads."""
 
     def __init__(
         self,
