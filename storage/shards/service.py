@@ -128,7 +128,8 @@ class LocalShards:
     async def select(
         self, bucket: Bucket, key: ObjectKey, selection: Selection, *, mime: str = ""
     ) -> AsyncGenerator[tuple[Member, AsyncIterator[bytes]], None]:
-        wanted = wanted_by(selection)
+        # A pattern of a thousand characters takes some milliseconds to compile.
+        wanted = await self._run(lambda: wanted_by(selection))
         async with self._source(bucket, key) as source:
             archive = await self._archive(source, mime)
             async with aclosing(with_bytes(source, archive, wanted)) as found:
