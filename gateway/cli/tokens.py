@@ -16,8 +16,8 @@ from typing import Any
 from cluster.control import EmbeddedControlStore
 from cluster.token_records import TokenRecords
 from core.claims import ALL_ACCESS, Permission
-from core.errors import BadToken
-from core.names import parse_bucket_name
+from core.errors import BadToken, InvalidBucketName
+from core.names import parse_native_bucket_name
 from gateway.cli.options import UsageError, load
 from gateway.clock import SystemClock
 from gateway.config import Config
@@ -120,7 +120,8 @@ def _payload(arguments: argparse.Namespace, store: _Open) -> dict[str, Any]:
     auth, cluster_id = store.config.auth, arguments.cluster_id or store.control.store_id
     now_s, life_s = int(time.time()), _seconds(arguments.expires)
     if life_s > auth.max_token_age_s:
-        raise UsageError(f"--expires: no token may live longer than {auth.max_token_age_s:g} s")
+        most = _duration_text(int(auth.max_token_age_s))
+        raise UsageError(f"--expires: no token may live longer than {most} (auth.max_token_age_s)")
     buckets = [_bucket_entry(text, cluster_id) for text in arguments.bucket]
     if not (arguments.admin or arguments.cluster or buckets):
         raise UsageError(
@@ -152,7 +153,10 @@ def _bucket_entry(text: str, cluster_id: str) -> dict[str, Any]:
         raise UsageError(f"--bucket: {text!r}: NAME=PERMISSIONS is wanted, such as data=ro")
     ref = bucket_ref(bare, provider if scheme else "")
     if ref.provider == "ais":
-        parse_bucket_name(bare)
+        try:
+            parse_native_bucket_name(bare)
+        except InvalidBucketName:
+            raise UsageError(f"--bucket: {bare!r} is no name of a bucket") from None
     bucket = {
         "name": bare,
         "provider": ref.provider,
@@ -179,6 +183,12 @@ def _seconds(text: str) -> int:
     if match is None or not int(match[1]):
         raise UsageError(f"--expires: {text!r}: a number with s, m, h or d is wanted, such as 12h")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def _duration_text(seconds: int) -> str:
+    """In the largest unit that it is a whole number of."""
+    unit = next(u for u in reversed(_UNITS) if seconds % _UNITS[u] == 0)
+    return f"{seconds // _UNITS[unit]}{unit}"
 
 
 def _listen_url(config: Config) -> str:

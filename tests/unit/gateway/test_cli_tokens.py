@@ -74,6 +74,10 @@ def test_create(weir: Weir) -> None:
     assert "admin" not in said
 
 
+def test_create_for_a_bucket_whose_name_s3_does_not_take(weir: Weir) -> None:
+    assert weir.issued("--bucket", "My_Bucket=ro")["buckets"][0]["bck"]["name"] == "My_Bucket"
+
+
 def test_create_for_an_admin(weir: Weir) -> None:
     said = weir.issued("--admin")
     assert said["admin"] is True
