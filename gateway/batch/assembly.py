@@ -14,10 +14,11 @@ from core.batches import BatchItem, ItemData
 from core.errors import Corrupt, StoreError, Unavailable
 from core.jobs import StandingJob
 from core.protocols import ObjectReader
+from core.tar import Entry
 from gateway.batch.errors import BatchStopped, TooManySoftErrors
 from gateway.batch.request import BatchRequest
 from gateway.batch.window import Run, Window
-from gateway.batch.writers import ArchiveWriter, Entry
+from gateway.batch.writers import ArchiveWriter
 
 _SMALL_BYTES = 256 * 1024
 """What is opened alone and not larger is gathered with its neighbours."""

@@ -11,8 +11,9 @@ from typing import Protocol
 
 import lz4.frame
 
+from core import tar
 from core.shards import ShardFormat
-from gateway.batch import tar
+from core.tar import Entry
 
 _GZIP_BITS = 31
 # Samples are mostly compressed already (JPEG, FLAC), so that higher levels cost time and give nothing.
@@ -20,10 +21,6 @@ _LEVEL = 1
 _ZIP64_FROM_BYTES = 1 << 31
 # Years that a ZIP can say: of 1980 to 2107.
 _FIRST_ZIP_S, _LAST_ZIP_S = 315_619_200, 4_354_732_800
-
-
-Entry = tuple[str, int, bytes]
-"""A member whose bytes are at hand: its name, when it was modified (s since the epoch), its bytes."""
 
 
 class ArchiveWriter(Protocol):
@@ -51,15 +48,7 @@ class TarWriter:
         self._size_bytes = 0
 
     def add(self, entries: Sequence[Entry]) -> bytes:
-        parts: list[bytes] = []
-        header, append = tar.header, parts.append
-        for name, modified_s, data in entries:
-            size_bytes = len(data)
-            append(header(name, size_bytes, modified_s))
-            append(data)
-            if size_bytes % tar.BLOCK_BYTES:
-                append(tar.padding(size_bytes))
-        return b"".join(parts)
+        return tar.members(entries)
 
     def begin(self, name: str, modified_s: int, size_bytes: int) -> bytes:
         self._size_bytes = size_bytes

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
+from core import tar
 from core.errors import InvalidArgument
 from core.names import ObjectKey
 from core.shards import MatchMode, Member, NoSuchMember, Selection
@@ -22,12 +22,9 @@ from gateway.native.object_headers import (
 )
 from gateway.native.writing import check_owner
 from s3api.headers import parse_range, read_conditions
-from storage.shards.encoders import tar_header
 
 PARAMETERS = frozenset({"archpath", "archregx", "archmode", "archmime"})
 _TAR = (b"content-type", b"application/x-tar")
-_BLOCK_BYTES = tarfile.BLOCKSIZE
-_END = bytes(2 * _BLOCK_BYTES)
 
 Selected = AsyncIterator[tuple[Member, AsyncIterator[bytes]]]
 
@@ -53,7 +50,7 @@ async def get_members(call: NativeCall, bucket: Bucket, key: ObjectKey) -> Nativ
     stream = _as_tar(selected)
     # The first piece is made before the answer begins, so that what is wrong with the shard is still an error.
     first = await anext(stream)
-    if first == _END:
+    if first == tar.END:
         await stream.aclose()
         raise NoSuchMember(key=key, member=pattern)
     return NativeResponse(200, [_TAR, PRESENT], _Begun(first, stream))
@@ -121,16 +118,16 @@ async def _as_tar(selected: Selected) -> AsyncGenerator[bytes, None]:
     """The members as a TAR archive, in their order."""
     try:
         async for member, data in selected:
-            yield tar_header(member.path, member.size_bytes, member.modified_ns)
+            yield tar.header(member.path, member.size_bytes, member.modified_ns // 10**9)
             async for chunk in data:
                 yield chunk
-            if rest := member.size_bytes % _BLOCK_BYTES:
-                yield bytes(_BLOCK_BYTES - rest)
+            if rest := tar.padding(member.size_bytes):
+                yield rest
     finally:
         if isinstance(selected, AsyncGenerator):
             # It holds the shard open.
             await selected.aclose()
-    yield _END
+    yield tar.END
 
 
 class _Begun:

@@ -14,12 +14,12 @@ from core.batches import BatchItem, BatchSender, ItemData, Outcome
 from core.errors import Corrupt, MountpathUnavailable, NoSuchKey, StoreError
 from core.names import BucketName, BucketRef, ObjectKey, UserId
 from core.protocols import FileSlice, ObjectReader
+from core.tar import Entry
 from core.types import Bucket, ObjectAttributes, ObjectInfo, User
 from gateway.batch.assembly import Assembly, AssemblyRules, BatchCounters
 from gateway.batch.errors import BatchStopped, TooManySoftErrors
 from gateway.batch.request import BatchRequest
 from gateway.batch.window import ReadAhead, Window, WindowLimits
-from gateway.batch.writers import Entry
 
 BUCKET = Bucket(BucketRef(BucketName("b")), 1, User(UserId("u"), "u", "u"), 0)
 LIMITS = WindowLimits(run_bytes=1000, run_items=10, runs=3, openings=2)

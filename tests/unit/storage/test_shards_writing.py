@@ -24,7 +24,6 @@ from core.shards import (
     ShardFormat,
 )
 from core.types import Conditions
-from storage.shards.encoders import tar_header
 from storage.shards.service import LocalShards
 from tests.unit.storage.archives import in_loop, packed, tar, zipped
 from tests.unit.storage.box import BUCKET, PLAIN, key, opened, pattern
@@ -262,13 +261,3 @@ async def test_many_members_of_a_zip(tmp_path: Path) -> None:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             assert archive.namelist() == names
         shards.close()
-
-
-@pytest.mark.parametrize("path", ["a", "dir/name.txt", "n" * 100, "n" * 101, "ü", "a b"])
-@pytest.mark.parametrize("size_bytes", [0, 5, 8**11 - 1, 8**11])
-def test_headers_are_those_of_tarfile(path: str, size_bytes: int) -> None:
-    for modified_s in (0, 1_700_000_000):
-        info = tarfile.TarInfo(path)
-        info.size, info.mtime = size_bytes, modified_s
-        expected = info.tobuf(tarfile.PAX_FORMAT, "utf-8")
-        assert tar_header(path, size_bytes, modified_s * 10**9 + 5) == expected

@@ -1,14 +1,15 @@
-"""The TAR that batches are sent as, read back by tarfile."""
+"""The TAR that batches are sent as and shards are made of, read back by tarfile."""
 
 from __future__ import annotations
 
 import io
 import tarfile
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.batch import tar
+from core import tar
 
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=300
@@ -58,3 +59,12 @@ def test_limits_of_plain_headers() -> None:
 def test_times_that_no_header_can_say() -> None:
     assert read_one("a", 0, -5).mtime == 0
     assert read_one("a", 0, 2**40).mtime == 8**11 - 1
+
+
+@pytest.mark.parametrize("name", ["a", "dir/name.txt", "n" * 100, "a b"])
+@pytest.mark.parametrize("size_bytes", [0, 5, 8**11 - 1])
+def test_plain_headers_are_those_of_tarfile(name: str, size_bytes: int) -> None:
+    for modified_s in (0, 1_700_000_000):
+        info = tarfile.TarInfo(name)
+        info.size, info.mtime = size_bytes, modified_s
+        assert tar.header(name, size_bytes, modified_s) == info.tobuf(tarfile.USTAR_FORMAT)

@@ -1,12 +1,14 @@
 """Owns the bytes of a TAR: headers made from a template, in a tenth of the time that a general writer takes.
 
-Headers are USTAR. A name that is not ASCII or is longer than 100 bytes, and a size of 8 GiB or more, stand in a PAX
-header before (POSIX.1-2001, pax Interchange Format).
+Batches and shards are written with it. Headers are USTAR. A name that is not ASCII or is longer than 100 bytes, and a
+size of 8 GiB or more, stand in a PAX header before (POSIX.1-2001, pax Interchange Format).
 """
 
 from __future__ import annotations
 
 import functools
+import zlib
+from collections.abc import Iterable
 
 BLOCK_BYTES = 512
 END = bytes(2 * BLOCK_BYTES)
@@ -20,38 +22,51 @@ _ZEROS = bytes(BLOCK_BYTES)
 # Everything between and behind what varies (name, size, time, checksum, type): mode, owner, group; then link name,
 # magic, version, names of owner and group, device, prefix, filling.
 _MODES = b"0000644\0" + b"0000000\0" * 2
-_TAIL = b"\0" * 100 + b"ustar\0" + b"00" + b"\0" * 64 + b"0000000\0" * 2 + b"\0" * 155 + b"\0" * 12
+_TAIL = b"\0" * 100 + b"ustar\0" + b"00" + b"\0" * 247
 _FILE, _PAX = b"0", b"x"
 _FILE_TAIL = b"\0 " + _FILE + _TAIL
 # The checksum counts its own field as blanks.
 _FIXED_SUM = sum(_MODES) + sum(_TAIL) + 8 * ord(" ")
 
 
+Entry = tuple[str, int, bytes]
+"""A member whose bytes are at hand: its name, when it was modified (s since the epoch), its bytes."""
+
+
 def header(name: str, size_bytes: int, modified_s: int) -> bytes:
     """What stands before a regular file's bytes."""
+    if not name.isascii():
+        # What is no text either way is written as escapes.
+        raw = name.encode("utf-8", "backslashreplace")
+        return _extended(raw, size_bytes, modified_s)
     raw = name.encode()
-    if (
-        len(raw) > _MAX_NAME_BYTES
-        or size_bytes > _MAX_SIZE_BYTES
-        or not name.isascii()
-        or b"\0" in raw
-    ):
+    if len(raw) > _MAX_NAME_BYTES or size_bytes > _MAX_SIZE_BYTES or b"\0" in raw:
         return _extended(raw, size_bytes, modified_s)
     middle, fixed_sum = _middle(size_bytes, modified_s)
-    return b"%b%b%06o%b" % (
-        raw.ljust(_MAX_NAME_BYTES, b"\0"),
-        middle,
-        fixed_sum + sum(raw),
-        _FILE_TAIL,
-    )
+    # The lower half of an Adler-32 of so few bytes is their sum and 1.
+    checksum = fixed_sum + (zlib.adler32(raw) & 0xFFFF)
+    return b"%b%b%06o%b" % (raw.ljust(_MAX_NAME_BYTES, b"\0"), middle, checksum, _FILE_TAIL)
+
+
+def members(entries: Iterable[Entry]) -> bytes:
+    """Regular files, one after another."""
+    parts: list[bytes] = []
+    append = parts.append
+    for name, modified_s, data in entries:
+        size_bytes = len(data)
+        append(header(name, size_bytes, modified_s))
+        append(data)
+        if size_bytes % BLOCK_BYTES:
+            append(padding(size_bytes))
+    return b"".join(parts)
 
 
 @functools.lru_cache(maxsize=4096)
 def _middle(size_bytes: int, modified_s: int) -> tuple[bytes, int]:
-    """What stands between a file's name and the checksum, and the sum of all but the name: many have these in
-    common."""
+    """What stands between a file's name and the checksum, and the sum of all but the name, less 1: many have these
+    in common."""
     varying = _varying(size_bytes, modified_s)
-    return _MODES + varying, _FIXED_SUM + sum(varying) + _FILE[0]
+    return _MODES + varying, _FIXED_SUM + sum(varying) + _FILE[0] - 1
 
 
 def padding(size_bytes: int) -> bytes:
