@@ -1,11 +1,14 @@
-"""Owns how native clients write the names of buckets: checks of new ones, and AIStore's unames."""
+"""Owns how native clients write the names of buckets: checks of new ones, who may make them, and AIStore's unames."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+from core.claims import Permission
 from core.errors import InvalidArgument
-from core.names import BucketRef, parse_native_bucket_name
+from core.names import SYSTEM_BUCKETS, BucketRef, parse_native_bucket_name
+from gateway.native.call import NativeCall
 from gateway.native.request import bucket_ref
 
 _NAMESPACE = re.compile(r"#[A-Za-z0-9_-]{1,32}\Z")
@@ -25,6 +28,18 @@ def check_new_bucket(ref: BucketRef) -> None:
             reason = "a namespace has 1 to 32 letters, digits, - and _"
             raise InvalidArgument(name="namespace", value=ref.namespace, reason=reason)
     parse_native_bucket_name(ref.name)
+
+
+async def admit_new_bucket(call: NativeCall, ref: BucketRef) -> None:
+    """Whether the caller may make that bucket, or give one that name, whichever bucket the path names. Raises Denied,
+    and as `check_new_bucket`."""
+    check_new_bucket(ref)
+    if ref.name in SYSTEM_BUCKETS:
+        # What the store makes of everybody's objects goes there.
+        await call.require("weir:CreateSystemBucket", Permission.ADMIN)
+    # Policies of users say which buckets they may make, by name.
+    of_new = replace(call, request=replace(call.request, names=(ref.name.encode(),)))
+    await of_new.require("s3:CreateBucket", Permission.CREATE_BUCKET)
 
 
 def ref_of_uname(uname: str) -> BucketRef:

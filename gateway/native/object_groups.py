@@ -6,6 +6,7 @@ whole; for anybody else each object is named and admitted one by one, now.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from core.errors import InvalidArgument, KeyTooLong, NoSuchBucket, NotFound
 from core.names import BucketRef, ObjectKey, parse_object_key
 from core.templates import parse_template
 from core.types import Bucket
-from gateway.native.bucket_names import check_new_bucket
+from gateway.native.bucket_names import admit_new_bucket
 from gateway.native.call import NativeCall
 from gateway.native.request import bucket_ref
 from jobs.copying import NameMap
@@ -179,6 +180,8 @@ async def admitted_to(
         return selection
     found: list[ObjectKey] = []
     async for piece in pieces(call.store, source, selection):
+        # A look-up of what is absent waits for nothing: other requests get their turn here.
+        await asyncio.sleep(0)
         for key in piece.keys:
             is_known = piece.must_exist or piece.found is not None
             if is_known or await _is_there(call, source, key):
@@ -222,8 +225,7 @@ async def target_bucket(call: NativeCall, ref: BucketRef, *, may_create: bool) -
     except NoSuchBucket:
         if not may_create:
             return None
-    check_new_bucket(ref)
-    await call.require("s3:CreateBucket", Permission.CREATE_BUCKET)
+    await admit_new_bucket(call, ref)
     user = call.identity.user
     assert user is not None, "no anonymous caller may make buckets"
     services = call.services

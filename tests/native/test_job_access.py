@@ -14,7 +14,7 @@ from aistore.sdk.errors import AISError
 
 from tests.native.sdk import connect
 from tests.native.tokens import Guarded, start_guarded
-from tests.server import OTHER_KEYS
+from tests.server import OTHER_KEYS, Keys
 
 TIMEOUT_S = 20
 
@@ -86,6 +86,53 @@ def test_buckets_of_others_are_not_copied_nor_written(alice: Client) -> None:
             copy(alice, source, to)
     with refused(403):
         alice.bucket("of-root").rename("taken")
+
+
+def test_system_buckets_are_not_made_in_passing(alice: Client) -> None:
+    source = alice.bucket("for-system").create(exist_ok=True)
+    source.object("k").get_writer().put_content(b"data")
+    for name in (".sys-shardidx", ".sys-inventory"):
+        to = alice.bucket(name)
+        query = {"provider": "ais", "bck_to": to.get_path()}
+        for action in ("copy-bck", "move-bck"):
+            with refused(403):
+                source.make_request("POST", action, value={}, params=query)
+        with refused(403):
+            source.objects(obj_names=["k"]).copy(to)
+        with refused(403):
+            source.objects(obj_names=["k"]).archive("a.tar", to_bck=to)
+        with refused(403):
+            to.create()
+
+
+def test_a_users_policy_says_which_buckets_jobs_make(guarded: Guarded, alice: Client) -> None:
+    document = json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Action": "s3:*",
+                    "Resource": ["arn:aws:s3:::mine-*", "arn:aws:s3:::copies*"],
+                },
+                {"Effect": "Deny", "Action": "s3:CreateBucket", "Resource": "arn:aws:s3:::copies*"},
+            ],
+        }
+    )
+    carol = connect(guarded.server, token=guarded.issue("--cluster", "all", subject="carol"))
+    guarded.server.add_user("carol", Keys("WEIRCAROLKEY00000004", "carol" * 8))
+    path = guarded.server.log_path.with_name("policy.json")
+    path.write_text(document)
+    guarded.server.admin("user", "policy", "put", "carol", "own", str(path))
+    source = carol.bucket("mine-1").create()
+    source.object("k").get_writer().put_content(b"data")
+    with refused(403):
+        copy(carol, "mine-1", "copies-2")
+    with refused(403):
+        source.rename("copies-2")
+    with refused(403):
+        source.objects(obj_names=["k"]).copy(carol.bucket("copies-2"))
+    copy(carol, "mine-1", "mine-2")
 
 
 def test_a_token_must_permit_reading_and_writing(guarded: Guarded, alice: Client) -> None:

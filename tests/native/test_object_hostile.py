@@ -84,6 +84,32 @@ def test_messages(url: str, http: requests.Session, bucket: Bucket) -> None:
     assert http.get(url, timeout=10).content == b"data"
 
 
+@pytest.mark.parametrize("half", ['"\\ud800"', '"\\uDFFF"', '"\xed\xa0\x80"'])
+def test_halves_of_characters(server: Server, http: requests.Session, url: str, half: str) -> None:
+    bucket = url.replace("/objects/", "/buckets/").rpartition("/")[0]
+    asked = [
+        *(
+            ("GET", f"{server.endpoint}/v1/cluster?what={what}", f'{{"uuid": {half}}}')
+            for what in ("status", "status_all", "running_all", "qryxstats")
+        ),
+        *(
+            ("GET", bucket, f'{{"action": "{action}", "value": {{"uuid": {half}}}}}')
+            for action in ("list", "summary-bck", "summary-shard")
+        ),
+        *(
+            (
+                "POST",
+                f"{bucket}?bck_to=other",
+                f'{{"action": "copy-bck", "value": {{"{field}": {half}}}}}',
+            )
+            for field in ("prefix", "prepend")
+        ),
+    ]
+    for method, where, message in asked:
+        reply = http.request(method, where, data=message.encode("latin-1"), timeout=10)
+        assert reply.status_code == 400, (method, where, message)
+
+
 @pytest.mark.parametrize(
     "text",
     ["bytes=", "bytes=a-b", "bytes=5-1", "bytes=0-1,2-3", "items=0-1", "bytes=--1", "bytes=١-٢"],

@@ -11,7 +11,7 @@ from core.job_access import check_conditions
 from core.job_table import BUCKET, TO_BUCKET, ref_text
 from core.names import MAX_KEY_BYTES, BucketRef, ObjectKey
 from core.types import Bucket
-from gateway.native.bucket_names import check_new_bucket, ref_of_uname
+from gateway.native.bucket_names import admit_new_bucket, ref_of_uname
 from gateway.native.call import NativeCall, NativeResponse, Row
 from gateway.native.operations.jobs import ask_for
 from jobs.buckets import BUCKET_ID, OPTIONS, USER, CopyOptions
@@ -51,8 +51,7 @@ async def _target(call: NativeCall, to: BucketRef, options: CopyOptions) -> Buck
     try:
         target = call.bucket(to)
     except NoSuchBucket:
-        check_new_bucket(to)
-        await call.require("s3:CreateBucket", Permission.CREATE_BUCKET)
+        await admit_new_bucket(call, to)
         if options.is_dry_run:
             return call.bucket()
         owner = call.identity.user
@@ -74,10 +73,9 @@ async def move_bucket(call: NativeCall) -> NativeResponse:
     """Give a bucket another name; answers the job's id."""
     bucket, to = call.bucket(), _target_ref(call)
     await call.require("weir:RenameBucket", Permission.MOVE_BUCKET, bucket)
-    await call.require("s3:CreateBucket", Permission.CREATE_BUCKET)
     if to == bucket.ref:
         raise InvalidArgument(name="bck_to", value=to.name, reason="that is its name already")
-    check_new_bucket(to)
+    await admit_new_bucket(call, to)
     try:
         call.bucket(to)
     except NoSuchBucket:

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from core.claims import Permission
 from core.errors import InvalidArgument, InvalidBucketName
-from core.names import SYSTEM_BUCKETS
 from core.types import Bucket, Identity
 from gateway.native import props
-from gateway.native.bucket_names import check_new_bucket
+from gateway.native.bucket_names import admit_new_bucket
 from gateway.native.call import NativeCall, NativeResponse, Row, json_response
 from gateway.native.request import bucket_ref
 
@@ -24,10 +23,7 @@ _EXISTS_OUTSIDE = "5"
 async def create_bucket(call: NativeCall) -> NativeResponse:
     """A name that is taken is a conflict, whoever owns the bucket."""
     ref = call.request.ref()
-    check_new_bucket(ref)
-    if ref.name in SYSTEM_BUCKETS:
-        await call.require("weir:CreateSystemBucket", Permission.ADMIN)
-    await call.require("s3:CreateBucket", Permission.CREATE_BUCKET)
+    await admit_new_bucket(call, ref)
     message = await call.request.message()
     made = call.services.new_bucket
     if message.value is not None:
