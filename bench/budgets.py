@@ -138,6 +138,13 @@ BUDGETS: Sequence[Budget] = (
         _ratio(_of("shard-objects", _rate), _of("shard-members", _rate)),
     ),
     Budget(
+        "Native GETs of 4 KiB objects, requests/s",
+        1.3,
+        True,
+        "× members of 4 KiB by index",
+        _ratio(_of("shard-small-objects", _rate), _of("shard-small-members", _rate)),
+    ),
+    Budget(
         "Members by index, requests/s",
         100,
         False,

@@ -1,5 +1,5 @@
 """Owns the cases of shards: members of an indexed 1 GiB TAR at random, against plain objects of their size and against
-members of the same TAR without an index.
+members of the same TAR without an index; and the same of members of 4 KiB, against few objects and many.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from bench.samples import Sample
 from bench.servers import Server, ServerError
 
 _MEMBER_BYTES = 100 * KIB
+_SMALL_MEMBER_BYTES = 4 * KIB
 _SHARD_BYTES = 1024**3
-_COUNT = _SHARD_BYTES // (_MEMBER_BYTES + 512)
 _INDEXED, _SCANNED, _OBJECTS = "shards-indexed", "shards-scanned", "shards-objects"
 _SHARD = "s.tar"
 _TARGETS = 2000
+_FEW, _MANY = 500, 20_000
 _SCANS = 20
 
 
@@ -34,15 +35,20 @@ def member(number: int) -> str:
     return f"train/{number:07}.jpg"
 
 
-def ensure_shard(server: Server, bucket: str) -> None:
+def count_of(member_bytes: int) -> int:
+    """How many members a shard of 1 GiB has."""
+    return _SHARD_BYTES // (member_bytes + 512)
+
+
+def ensure_shard(server: Server, bucket: str, member_bytes: int = _MEMBER_BYTES) -> None:
     """A bucket with the shard, unless an earlier case made it."""
     if bucket in server.filled:
         return
     ensure_bucket(server, bucket)
-    data = os.urandom(_MEMBER_BYTES)
+    data = os.urandom(member_bytes)
     with tempfile.TemporaryFile(dir=server.data.parent) as file:
         with tarfile.open(fileobj=file, mode="w") as archive:
-            for number in range(_COUNT):
+            for number in range(count_of(member_bytes)):
                 info = tarfile.TarInfo(member(number))
                 info.size = len(data)
                 archive.addfile(info, io.BytesIO(data))
@@ -87,6 +93,7 @@ def index(server: Server, bucket: str) -> None:
 class _ShardCase(Case):
     servers = ("weir",)
     connections = 8
+    member_bytes = _MEMBER_BYTES
 
     def targets(self, server: Server) -> Sequence[str]:
         raise NotImplementedError
@@ -97,7 +104,7 @@ class _ShardCase(Case):
             "GET",
             self.targets(server),
             seconds,
-            reply_bytes=_MEMBER_BYTES,
+            reply_bytes=self.member_bytes,
             connections=self.connections,
         )
 
@@ -121,8 +128,49 @@ class IndexedMembers(_ShardCase):
         index(server, _INDEXED)
 
     def targets(self, server: Server) -> Sequence[str]:
-        chosen = random.Random(1).sample(range(_COUNT), _TARGETS)
+        chosen = random.Random(1).sample(range(count_of(_MEMBER_BYTES)), _TARGETS)
         path = f"/v1/objects/{_INDEXED}/{_SHARD}"
+        return [server.target("GET", path, {"archpath": member(each)}) for each in chosen]
+
+
+class _SmallObjects(_ShardCase):
+    member_bytes = _SMALL_MEMBER_BYTES
+    count: int
+
+    def prepare(self, server: Server) -> None:
+        ensure_objects(server, self._keys(), self.member_bytes, _OBJECTS)
+
+    def targets(self, server: Server) -> Sequence[str]:
+        path = f"/v1/objects/{_OBJECTS}"
+        keys = random.Random(1).sample(self._keys(), self.count)
+        return [server.target("GET", f"{path}/{key}") for key in keys]
+
+    def _keys(self) -> list[str]:
+        return [f"small/{number:05}" for number in range(self.count)]
+
+
+class FewSmallObjects(_SmallObjects):
+    name, title = "shard-small-few", "GET 4 KiB objects at random, few (native)"
+    count = _FEW
+
+
+class ManySmallObjects(_SmallObjects):
+    name, title = "shard-small-objects", "GET 4 KiB objects at random (native)"
+    count = _MANY
+
+
+class SmallMembers(_ShardCase):
+    name, title = "shard-small-members", "GET 4 KiB members of an indexed 1 GiB TAR at random"
+    member_bytes = _SMALL_MEMBER_BYTES
+    bucket = "shards-small"
+
+    def prepare(self, server: Server) -> None:
+        ensure_shard(server, self.bucket, self.member_bytes)
+        index(server, self.bucket)
+
+    def targets(self, server: Server) -> Sequence[str]:
+        chosen = random.Random(1).sample(range(count_of(self.member_bytes)), _MANY)
+        path = f"/v1/objects/{self.bucket}/{_SHARD}"
         return [server.target("GET", path, {"archpath": member(each)}) for each in chosen]
 
 
@@ -135,7 +183,7 @@ class ViewedMembers(IndexedMembers):
         connect(server).put_bucket_tagging(Bucket=_INDEXED, Tagging=tags)
 
     def targets(self, server: Server) -> Sequence[str]:
-        chosen = random.Random(1).sample(range(_COUNT), _TARGETS)
+        chosen = random.Random(1).sample(range(count_of(_MEMBER_BYTES)), _TARGETS)
         return [server.target("GET", f"/{_INDEXED}/{_SHARD}/{member(each)}") for each in chosen]
 
 
@@ -146,11 +194,12 @@ class ScannedMembers(_ShardCase):
         ensure_shard(server, _SCANNED)
 
     def targets(self, server: Server) -> Sequence[str]:
-        chosen = random.Random(2).sample(range(_COUNT), _SCANS)
+        chosen = random.Random(2).sample(range(count_of(_MEMBER_BYTES)), _SCANS)
         path = f"/v1/objects/{_SCANNED}/{_SHARD}"
         return [server.target("GET", path, {"archpath": member(each)}) for each in chosen]
 
 
 def shard_cases() -> list[Case]:
     """The plain objects first, against which the others are measured."""
-    return [PlainObjects(), IndexedMembers(), ViewedMembers(), ScannedMembers()]
+    small = [FewSmallObjects(), ManySmallObjects(), SmallMembers()]
+    return [PlainObjects(), IndexedMembers(), ViewedMembers(), ScannedMembers(), *small]

@@ -98,7 +98,9 @@ async def _serve(
     records = JobRecords(control.database)
     tokens = open_tokens(config, control, clock)
     service = SingleNodeService(control, node, clock)
-    shards = LocalShards(node, shard_limits(config.shards), indexes=ShardIndexes(node, service))
+    shards = LocalShards(
+        node, shard_limits(config.shards), indexes=ShardIndexes(node, service), near=node
+    )
     standing = StandingRecords(control.database)
     shared = SharedJobs(standing, clock, owner_name())
     load = LoadMonitor(SystemProbe(config.data))

@@ -35,6 +35,8 @@ _FICLONE = 0x40049409
 _SYS_OPENAT2 = 437
 _AT_FDCWD = -100
 _RESOLVE_CACHED = 0x20
+# tmpfs and ramfs (Linux: include/uapi/linux/magic.h).
+_MEMORY_FILESYSTEMS = frozenset({0x01021994, 0x858458F6})
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -68,6 +70,26 @@ def open_cached(path: str) -> int:
     if number in _REFUSALS:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
     raise OSError(number, os.strerror(number), path)
+
+
+def pread_cached(fd: int, offset: int, size_bytes: int) -> bytes | None:
+    """Bytes that are in the kernel's memory; None if not all are, or if the filesystem cannot tell."""
+    buffer = bytearray(size_bytes)
+    try:
+        count = os.preadv(fd, [buffer], offset, os.RWF_NOWAIT)
+    except OSError as error:
+        # tmpfs knows no such read: what it has is in memory anyway.
+        if error.errno != errno.EOPNOTSUPP or not _lies_in_memory(fd):
+            return None
+        count = os.preadv(fd, [buffer], offset)
+    return bytes(buffer) if count == size_bytes else None
+
+
+def _lies_in_memory(fd: int) -> bool:
+    """Whether the file is of a filesystem that has no disk under it."""
+    # The kernel's struct is of 120 bytes and begins with the type.
+    answer = (ctypes.c_long * 32)()
+    return _libc.fstatfs(fd, answer) == 0 and answer[0] in _MEMORY_FILESYSTEMS
 
 
 class BlobWriter:

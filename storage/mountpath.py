@@ -33,6 +33,7 @@ from storage.layout import (
     host_name,
     lodged,
 )
+from storage.open_blobs import OpenBlobs
 from storage.options import StorageOptions
 from storage.reclaim import Garbage, Reclaimer
 
@@ -218,6 +219,7 @@ class _OpenMountpath:
         self._stamp_lock = threading.Lock()
         self._last_stamp = 0
         layout.create_directories_sync()
+        self.open_blobs = OpenBlobs(layout)
         self.ballast = Ballast(layout)
         self.capacity = Capacity(layout, options, self.thread_connection)
         self.worker = WorkerLock(layout)
@@ -267,6 +269,7 @@ class _OpenMountpath:
 
     def close_sync(self) -> None:
         self.committer.close()
+        self.open_blobs.close()
         for connection in self._connections:
             connection.close()
         try:

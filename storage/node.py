@@ -74,6 +74,8 @@ class LocalNode:
         # Bound methods, not wrappers: these are the hot ones, and the parts fulfil the protocol themselves.
         self.head = objects.head
         self.get = objects.get
+        self.find = objects.find
+        self.read_cached = objects.read_cached
         self.put = objects.put
         self.delete = objects.delete
         self.delete_many = objects.delete_many

@@ -17,7 +17,7 @@ from core.light import light
 from core.names import ObjectKey
 from core.protocols import FileSlice
 from core.types import ObjectInfo
-from storage.blobs import open_cached
+from storage.blobs import open_cached, pread_cached
 from storage.mountpath import Mountpath
 from storage.records import FileSegment, InlineSegment, Segment, StoredObject
 
@@ -189,7 +189,7 @@ class FileReader:
         except OSError:
             return None
         try:
-            return _pread_cached(fd, offset, size_bytes)
+            return pread_cached(fd, offset, size_bytes)
         finally:
             if not is_held:
                 os.close(fd)
@@ -348,16 +348,6 @@ class FileReader:
     def _check(self, segment: Segment, actual: int) -> None:
         if actual != segment.checksum:
             raise log_corrupt(f"checksum of {_id_of(segment)}", self.info.key)
-
-
-def _pread_cached(fd: int, offset: int, size_bytes: int) -> bytes | None:
-    """Bytes that are in the kernel's memory; None if not all are, or if the filesystem cannot tell."""
-    buffer = bytearray(size_bytes)
-    try:
-        count = os.preadv(fd, [buffer], offset, os.RWF_NOWAIT)
-    except OSError:
-        return None
-    return bytes(buffer) if count == size_bytes else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@
 
 Numbers are in the machine's byte order (an index of the other order fails its checksum). Names are paths of members
 (core.shards.member_path) in byte order, each once. A look-up is a binary search over the raw bytes, so that an index
-costs its checksum when it is read and nothing more. An index is of one content: what its shard's record says must be
-what the index was made of.
+costs its checksum and every 32nd name when it is read, and nothing more. An index is of one content: what its shard's
+record says must be what the index was made of.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _MAGIC = b"weirtar\x01"
 _HEAD = struct.Struct("=QIIQ")
 _MAX_ETAG_BYTES = 256
 _WIDTH = 8
+_FENCE_STEP = 32
 
 
 class BadIndexError(Exception):
@@ -100,6 +101,7 @@ class ShardIndex:
 
     __slots__ = (
         "_ends",
+        "_fence",
         "_names",
         "_offsets",
         "_sizes",
@@ -140,6 +142,7 @@ class ShardIndex:
         self._sizes = view[columns_at + width : columns_at + 2 * width].cast("Q")
         self._times = view[columns_at + 2 * width : names_at].cast("q")
         self._names = view[names_at:]
+        self._fence = [self._name(place) for place in range(0, self.count, _FENCE_STEP)]
 
     def is_of(self, info: ObjectInfo) -> bool:
         """Whether it was made of what the shard's record says now."""
@@ -178,7 +181,11 @@ class ShardIndex:
         return sum(self._sizes)
 
     def _lower_bound(self, name: bytes) -> int:
-        return bisect_left(range(self.count), name, key=self._name)
+        # Among names that are objects already a step costs a twentieth of one among the raw bytes.
+        last = bisect_left(self._fence, name) * _FENCE_STEP
+        first = max(0, last - _FENCE_STEP)
+        places = range(first, min(last, self.count))
+        return first + bisect_left(places, name, key=self._name)
 
     def _name(self, place: int) -> bytes:
         return bytes(self._names[self._ends[place - 1] if place else 0 : self._ends[place]])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import time
+from typing import Protocol
 
 from core.conditions import check_read
 from core.errors import NotFound, PreconditionFailed
+from core.names import ObjectKey
 from core.protocols import ObjectReader
 from core.ranges import resolve_range
 from core.shards import IndexOutcome, Member, MemberPage, NoSuchMember, NotAShard, ShardFormat
 from core.types import Bucket, ByteRange, Conditions, ObjectInfo
+from storage.lookup import Found
 from storage.reader import FileReader, MemoryReader
 from storage.shards.archives import Entries
 from storage.shards.formats import SNIFFED_BYTES, format_of_bytes, format_of_key
@@ -51,6 +54,40 @@ async def member_by_index(
     if member is None:
         raise NoSuchMember(key=info.key, member=path)
     return member
+
+
+class NearObjects(Protocol):
+    """What small members ask of a LocalNode: records, and bytes that can be had without waiting."""
+
+    async def find(self, bucket: Bucket, key: ObjectKey, version_id: str | None) -> Found:
+        """Raises NoSuchKey."""
+
+    def read_cached(self, bucket: Bucket, found: Found, first: int, length: int) -> bytes | None:
+        """None says nothing."""
+
+
+async def open_near(
+    near: tuple[NearObjects, ShardIndexes],
+    bucket: Bucket,
+    place: tuple[ObjectKey, str],
+    byte_range: ByteRange | None,
+    conditions: Conditions,
+) -> MemoryReader | None:
+    """A small member, by the shard's key and its path, of a shard that has a valid index; None if the shard has to be
+    opened to know. Raises as Shards.open_member."""
+    objects, indexes = near
+    key, path = place
+    found = await objects.find(bucket, key, None)
+    shard = found.stored.info
+    member = await member_by_index(indexes, bucket, shard, path)
+    if member is None or member.size_bytes > SMALL_MEMBER_BYTES:
+        return None
+    assert member.offset is not None
+    info = info_of_member(shard, member)
+    check_read(info, conditions)
+    first, length = resolve_range(info, byte_range)
+    data = objects.read_cached(bucket, found, member.offset + first, length)
+    return None if data is None else MemoryReader(info, data, first, length)
 
 
 async def page_by_index(

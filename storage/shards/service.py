@@ -45,7 +45,14 @@ from storage.shards.formats import (
     format_to_write,
 )
 from storage.shards.index import BadIndexError
-from storage.shards.indexed import make_index, member_by_index, open_at, page_by_index
+from storage.shards.indexed import (
+    NearObjects,
+    make_index,
+    member_by_index,
+    open_at,
+    open_near,
+    page_by_index,
+)
 from storage.shards.indexes import ShardIndexes
 from storage.shards.limits import ShardLimits
 from storage.shards.pages import Remembered, gathering
@@ -69,10 +76,13 @@ class LocalShards:
         limits: ShardLimits | None = None,
         *,
         indexes: ShardIndexes | None = None,
+        near: NearObjects | None = None,
     ) -> None:
-        """Without `indexes`, every look for a member is a scan, and nothing is indexed."""
+        """Without `indexes`, every look for a member is a scan, and nothing is indexed. `near`: the objects of `store`
+        that lie in this machine, for small members to be read without opening the shard."""
         self._store = store
         self._indexes = indexes
+        self._near = near
         self._limits = limits or ShardLimits()
         self._pages = Remembered()
         self._threads = concurrent.futures.ThreadPoolExecutor(_THREADS, "shards")
@@ -96,6 +106,11 @@ class LocalShards:
             raise InvalidArgument(
                 name="archpath", value=path[:100], reason="this can be no member's path"
             )
+        if self._near is not None and self._indexes is not None and not mime:
+            near = (self._near, self._indexes)
+            small = await open_near(near, bucket, (key, wanted), byte_range, conditions)
+            if small is not None:
+                return small
         reader = await self._store.get(bucket, key)
         try:
             member = await self._indexed(bucket, reader.info, wanted, mime)

@@ -54,7 +54,7 @@ class Buckets:
 @asynccontextmanager
 async def shards_in(root: Path) -> AsyncIterator[tuple[Box, LocalShards]]:
     async with opened(root) as box:
-        shards = LocalShards(box.node, indexes=ShardIndexes(box.node, Buckets()))
+        shards = LocalShards(box.node, indexes=ShardIndexes(box.node, Buckets()), near=box.node)
         try:
             yield box, shards
         finally:
@@ -203,7 +203,7 @@ async def test_what_is_not_valid_is_not_believed(tmp_path: Path) -> None:
         shard = await box.put("s.tar", tar(MEMBERS))
         for damage in ("gone", "cut", "flipped", "stale", "outside", "empty"):
             # No memory of it: each reader is a new process.
-            shards = LocalShards(box.node, indexes=ShardIndexes(box.node, Buckets()))
+            shards = LocalShards(box.node, indexes=ShardIndexes(box.node, Buckets()), near=box.node)
             assert (await shards.index(BUCKET, key("s.tar"))).reason == ""
             name = index_key(BUCKET.ref, key("s.tar"))
             good = await read_all(await box.node.get(HOME, name))
@@ -281,7 +281,7 @@ async def test_the_shard_is_replaced_while_it_is_indexed(
 ) -> None:
     async with opened(tmp_path) as box:
         indexes = ShardIndexes(box.node, Buckets())
-        shards = LocalShards(box.node, indexes=indexes)
+        shards = LocalShards(box.node, indexes=indexes, near=box.node)
         await box.put("s.tar", tar(MEMBERS))
         flag = indexes.flag
 
@@ -328,6 +328,11 @@ def test_nothing_is_left_open(tmp_path: Path) -> None:
             opened_now = len(os.listdir("/proc/self/fd"))
             for _ in range(3):
                 await check_all(shards, "s.tar", MEMBERS)
+            # The shard's blob is kept, and closed when it has not been read for a while.
+            assert len(os.listdir("/proc/self/fd")) == opened_now + 1
+            kept = box.node.mountpaths.all[0].opened().open_blobs
+            kept.close_unused()
+            kept.close_unused()
             assert len(os.listdir("/proc/self/fd")) == opened_now
 
     run()
