@@ -104,6 +104,14 @@ async def everything(box: Box) -> list[tuple[ObjectVersion, bytes]]:
     return found
 
 
+def uncounted(known: list[tuple[ObjectVersion, bytes]]) -> list[tuple[ObjectVersion, bytes]]:
+    """Without the count of the key's writes, which a rebuild forgets of what lies in blobs."""
+    return [
+        (replace(version, info=replace(version.info, generation=1)), data)
+        for version, data in known
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mountpaths", [1, 2])
 def test_a_lost_index_comes_back_with_all_versions_in_order(
@@ -123,7 +131,7 @@ def test_a_lost_index_comes_back_with_all_versions_in_order(
         assert not report.findings
         assert box.rows("SELECT key, vorder, is_marker, is_null, small_id FROM version") == rows
         async with opened(tmp_path, mountpaths=mountpaths) as box:
-            assert await everything(box) == before
+            assert uncounted(await everything(box)) == uncounted(before)
             await settled(box, len(box.blobs()))
             await put(box, "hidden 10", b"newest")
             assert (await everything(box))[0:1] != before[0:1]
@@ -147,7 +155,7 @@ def test_trailers_that_lost_their_place_are_overruled(tmp_path: Path) -> None:
             before = await everything(box)
         assert rebuild_index_sync(box.specs).objects == 4
         async with opened(tmp_path) as box:
-            assert await everything(box) == before
+            assert uncounted(await everything(box)) == uncounted(before)
             await settled(box, 4)
 
     run(scenario())
@@ -168,7 +176,7 @@ def test_of_several_null_versions_the_newest_comes_back(tmp_path: Path) -> None:
             assert len(box.rows("SELECT id FROM small", "small.db")) == 6
         rebuild_index_sync(box.specs)
         async with opened(tmp_path) as box:
-            assert await everything(box) == before
+            assert uncounted(await everything(box)) == uncounted(before)
             assert [each.info.version_id for each, _ in before][:2] == [newer, NULL_VERSION]
 
     run(scenario())
@@ -196,7 +204,7 @@ def test_the_cleanup_takes_no_version_away(tmp_path: Path) -> None:
                     lambda tx, table=table: tx.connection.execute(f"DELETE FROM idx.{table}")  # type: ignore[misc]
                 )
             assert str(clean_sync(box.specs, min_age_s=0)) == ""
-            assert await everything(box) == before
+            assert uncounted(await everything(box)) == uncounted(before)
             await settled(box, len(box.blobs()))
 
     run(scenario())
