@@ -28,6 +28,7 @@ from core.types import BucketProps
 from gateway.access_log import AccessLog
 from gateway.allocator import tune_malloc
 from gateway.app import Websites, WellKnown, build_app
+from gateway.batch.nodes import BatchNodes, OneBatchNode
 from gateway.batch.service import Batches, BatchSettings, LocalSenders
 from gateway.clock import SystemClock
 from gateway.config import Config
@@ -147,7 +148,7 @@ async def _serve(
             settings.region,
             standing=shared,
             load=load,
-            batches=_batches(config, node, shards, shared, load),
+            batch_nodes=_batch_nodes(config, node, shards, shared, load),
             promote_from=config.native.promote_from,
         )
         native = NativeFront(services, authenticator, settings)
@@ -195,9 +196,9 @@ def _well_known(config: Config, tokens: Tokens, clock: Clock) -> WellKnown:
     return WellKnown(published, tuple(f".{domain.lower()}".encode() for domain in config.domains))
 
 
-def _batches(
+def _batch_nodes(
     config: Config, node: LocalNode, shards: Shards, jobs: StandingJobs, load: Load
-) -> Batches:
+) -> BatchNodes:
     limits = config.get_batch
     settings = BatchSettings(
         max_pending=limits.max_pending,
@@ -208,7 +209,7 @@ def _batches(
         spool_directory=config.data[0],
     )
     senders = LocalSenders(LocalBatchSender(node.mountpaths, node, shards))
-    return Batches(senders, settings, jobs, load)
+    return OneBatchNode(Batches(senders, settings, jobs, load))
 
 
 def _website_ports(config: Config, sockets: list[socket.socket]) -> frozenset[int]:

@@ -16,7 +16,7 @@ from core.names import BucketRef, ObjectKey, parse_object_key
 from core.protocols import BodyStream, Clock, ObjectReader, ObjectService, TokenVerifier
 from core.shards import Shards
 from core.types import Bucket, BucketProps, Identity
-from gateway.batch.service import Batches
+from gateway.batch.nodes import BatchNodes
 from gateway.native.request import NativeRequest
 
 HealthCheck = Callable[[], Awaitable[Mapping[str, str]]]
@@ -61,7 +61,7 @@ class NativeServices:
     region: str = ""
     standing: StandingJobs = field(kw_only=True)
     load: Load = field(kw_only=True)
-    batches: Batches = field(kw_only=True)
+    batch_nodes: BatchNodes = field(kw_only=True)
     promote_from: tuple[Path, ...] = field(kw_only=True, default=())
 
 

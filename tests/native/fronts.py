@@ -85,7 +85,7 @@ class Fronts:
             NodeIdentity("c", "t1", 0, "0"),
             standing=absent,
             load=FixedLoad(),
-            batches=absent,
+            batch_nodes=absent,
         )
         app = build_app(
             S3Front(service, authenticator, OperationRouter(), world.clock, settings),

@@ -11,7 +11,7 @@ from core.errors import StoreError
 from core.types import Bucket
 from gateway.batch.multipart import Envelope, Spool, describe_outcomes, make_envelope
 from gateway.batch.request import BatchRequest
-from gateway.batch.service import Batch
+from gateway.batch.service import Batch, BatchSettings
 from gateway.batch.window import Check
 from gateway.native.batch_message import parse_batch
 from gateway.native.call import NativeCall, NativeResponse, Row
@@ -27,16 +27,17 @@ async def get_batch(call: NativeCall) -> NativeResponse:
         raise NoSuchRoute(path=call.request.s3.raw_path.decode("latin-1"))
     request = parse_batch(await call.request.read_raw(), call)
     check = await _authorize(call, request)
-    batch = await call.services.batches.begin(request, check)
+    assembler = call.services.batch_nodes.assembler(request)
+    batch = await assembler.begin(request, check)
     try:
         if not request.is_streaming:
-            return await _buffered(call, request, batch)
+            return await _buffered(assembler.settings, request, batch)
         await batch.prime()
     except BaseException:
         await batch.aclose()
         raise
     headers = [(b"content-type", batch.writer.content_type)]
-    return NativeResponse(200, headers, batch, _send_timeout_s(call))
+    return NativeResponse(200, headers, batch, assembler.settings.send_timeout_s)
 
 
 async def _authorize(call: NativeCall, request: BatchRequest) -> Check | None:
@@ -67,9 +68,8 @@ async def _authorize(call: NativeCall, request: BatchRequest) -> Check | None:
     return check
 
 
-async def _buffered(call: NativeCall, request: BatchRequest, batch: Batch) -> NativeResponse:
-    batches = call.services.batches
-    spool = Spool(batches.settings.spool_directory, batches.settings.max_buffered_bytes)
+async def _buffered(settings: BatchSettings, request: BatchRequest, batch: Batch) -> NativeResponse:
+    spool = Spool(settings.spool_directory, settings.max_buffered_bytes)
     try:
         async for block in batch:
             await spool.write(block)
@@ -85,7 +85,7 @@ async def _buffered(call: NativeCall, request: BatchRequest, batch: Batch) -> Na
     envelope = make_envelope(metadata, batch.writer.content_type)
     length = len(envelope.head) + spool.size_bytes + len(envelope.tail)
     headers = [(b"content-type", envelope.content_type), (b"content-length", b"%d" % length)]
-    return NativeResponse(200, headers, _Enveloped(envelope, spool), _send_timeout_s(call))
+    return NativeResponse(200, headers, _Enveloped(envelope, spool), settings.send_timeout_s)
 
 
 class _Enveloped:
@@ -112,10 +112,6 @@ class _Enveloped:
             await self._blocks.aclose()
         finally:
             self._spool.close()
-
-
-def _send_timeout_s(call: NativeCall) -> float:
-    return call.services.batches.settings.send_timeout_s
 
 
 ROWS = (
