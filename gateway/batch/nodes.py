@@ -1,4 +1,4 @@
-"""Owns which node does what of a batch: first the one that puts it together is chosen, then, by that one, those that send.
+"""Owns which node does what of a batch: first the one that puts it together is chosen, then, by that, those that send.
 
 That order lets an assembling node be reached before any sender has begun, so that nothing is sent to nobody.
 """
