@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from core.job_table import BUCKET, TO_BUCKET, parse_ref
@@ -9,6 +10,9 @@ from core.jobs import BYTES, OBJECTS, JobRecord, JobState
 from core.names import BucketRef
 from gateway.native.props import bucket_json
 from gateway.native.times import rfc3339
+
+BUCKETS = "buckets"
+"""The argument of a job over several buckets: their names as JSON."""
 
 _STOPPED = "stopped on demand"
 _WORKERS_SHIFT, _WORKERS_MASK = 10, 0x3FF
@@ -69,6 +73,13 @@ def running_text(record: JobRecord) -> str:
 def touches(record: JobRecord, ref: BucketRef) -> bool:
     """Whether the job reads or writes a bucket."""
     return ref in (_ref(record, BUCKET), _ref(record, TO_BUCKET))
+
+
+def refs_of(record: JobRecord) -> frozenset[BucketRef]:
+    """The buckets that a job names."""
+    named = (record.arguments.get(BUCKET), record.arguments.get(TO_BUCKET))
+    several = json.loads(record.arguments.get(BUCKETS, "[]"))
+    return frozenset(parse_ref(text) for text in (*named, *several) if text)
 
 
 def _is_aborted(record: JobRecord) -> bool:

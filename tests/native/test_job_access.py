@@ -88,6 +88,20 @@ def test_buckets_of_others_are_not_copied_nor_written(alice: Client) -> None:
         alice.bucket("of-root").rename("taken")
 
 
+def test_jobs_on_buckets_of_others_are_not_listed(alice: Client, admin: Client) -> None:
+    of_root = copy(admin, "of-root", "root-copies")
+    alice.bucket("listed").create()
+    own = copy(alice, "listed", "listed-copies")
+    seen = {job.id for job in alice.job(job_kind="copy-bck").get_details().list_snapshots()}
+    assert own in seen
+    assert of_root not in seen
+    statuses = alice.cluster().list_jobs_status()
+    assert own in {status.uuid for status in statuses}
+    assert of_root not in {status.uuid for status in statuses}
+    everything = {status.uuid for status in admin.cluster().list_jobs_status()}
+    assert {own, of_root} <= everything
+
+
 def test_system_buckets_are_not_made_in_passing(alice: Client) -> None:
     source = alice.bucket("for-system").create(exist_ok=True)
     source.object("k").get_writer().put_content(b"data")
@@ -133,6 +147,36 @@ def test_a_users_policy_says_which_buckets_jobs_make(guarded: Guarded, alice: Cl
     with refused(403):
         source.objects(obj_names=["k"]).copy(carol.bucket("copies-2"))
     copy(carol, "mine-1", "mine-2")
+
+
+def test_who_may_delete_a_bucket_may_not_destroy_what_is_in_it(
+    guarded: Guarded, alice: Client
+) -> None:
+    bucket = alice.bucket("kept").create()
+    bucket.object("k").get_writer().put_content(b"data")
+    s3 = guarded.s3(guarded.issue("--cluster", "all", subject="alice"))
+
+    def put_policy(effect: str, action: str, resource: str) -> None:
+        statement = {
+            "Effect": effect,
+            "Principal": "*",
+            "Action": action,
+            "Resource": f"arn:aws:s3:::{resource}",
+        }
+        document = {"Version": "2012-10-17", "Statement": [statement]}
+        s3.put_bucket_policy(Bucket="kept", Policy=json.dumps(document))
+
+    put_policy("Allow", "s3:DeleteBucket", "kept")
+    dave = connect(guarded.server, token=guarded.issue("--cluster", "all", subject="dave"))
+    guarded.server.add_user("dave", Keys("WEIRDAVESKEY00000005", "daves" * 8))
+    with refused(403):
+        dave.bucket("kept").delete()
+    put_policy("Deny", "s3:DeleteObject*", "kept/*")
+    with refused(403):
+        bucket.delete()
+    assert bucket.object("k").get_reader().read_all() == b"data"
+    put_policy("Deny", "s3:DeleteObject*", "kept/else*")
+    bucket.delete()
 
 
 def test_a_token_must_permit_reading_and_writing(guarded: Guarded, alice: Client) -> None:

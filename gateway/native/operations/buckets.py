@@ -7,13 +7,16 @@ import json
 from collections.abc import Sequence
 
 from core.claims import Permission
-from core.errors import InvalidArgument, InvalidBucketName
+from core.errors import InvalidArgument, InvalidBucketName, InvalidBucketState
+from core.listing import VersionListQuery
 from core.types import Bucket, Identity
 from gateway.native import props
 from gateway.native.bucket_names import admit_new_bucket
 from gateway.native.call import NativeCall, NativeResponse, Row, json_response
 from gateway.native.request import bucket_ref
 
+_MAX_PAGES = 100
+"""Of 1,000 versions each, of which policies are asked before a bucket is destroyed."""
 _FEW_BUCKETS = 200
 """As many may be listed in the event loop, in about a millisecond."""
 _EXISTS_OUTSIDE = "5"
@@ -38,8 +41,31 @@ async def destroy_bucket(call: NativeCall) -> NativeResponse:
     """With all that is in it; the S3 front is strict about that."""
     bucket = call.bucket()
     await call.require("s3:DeleteBucket", Permission.DESTROY_BUCKET, bucket)
+    user = call.identity.user
+    if bucket.props.policy or (user is not None and user.policies):
+        await _admit_emptying(call, bucket)
     await call.store.destroy_bucket(bucket)
     return NativeResponse()
+
+
+async def _admit_emptying(call: NativeCall, bucket: Bucket) -> None:
+    """Policies that permit to delete a bucket mean S3's, which must be empty: each version in it is asked for.
+    Raises Denied, InvalidBucketState where they are too many."""
+    needed = Permission.DESTROY_BUCKET
+    query = VersionListQuery()
+    for _ in range(_MAX_PAGES):
+        page = await call.store.list_versions(bucket, query)
+        for key in dict.fromkeys(each.info.key for each in page.versions):
+            await call.require("s3:DeleteObject", needed, bucket, key)
+            await call.require("s3:DeleteObjectVersion", needed, bucket, key)
+        if not page.is_truncated:
+            return
+        query = VersionListQuery(
+            key_marker=page.next_key_marker, version_id_marker=page.next_version_id_marker
+        )
+        await asyncio.sleep(0)
+    reason = "policies hold for it and it has too many objects to ask them for each; delete these"
+    raise InvalidBucketState(reason=reason)
 
 
 async def evict_bucket(call: NativeCall) -> NativeResponse:
@@ -68,7 +94,7 @@ async def list_buckets(call: NativeCall) -> NativeResponse:
     def listed() -> NativeResponse:
         found = [
             bucket.ref
-            for bucket in _known_to(call.identity, buckets)
+            for bucket in known_to(call.identity, buckets)
             if (not provider or bucket.ref.provider == wanted.provider)
             and (not query.get("namespace") or bucket.ref.namespace == wanted.namespace)
             and (with_system or not bucket.name.startswith("."))
@@ -80,7 +106,7 @@ async def list_buckets(call: NativeCall) -> NativeResponse:
     return listed() if len(buckets) <= _FEW_BUCKETS else await asyncio.to_thread(listed)
 
 
-def _known_to(identity: Identity, buckets: Sequence[Bucket]) -> Sequence[Bucket]:
+def known_to(identity: Identity, buckets: Sequence[Bucket]) -> Sequence[Bucket]:
     """Those of the account, and of them those that a token lets its holder see."""
     user, claims = identity.user, identity.claims
     if user is None or not user.is_root:

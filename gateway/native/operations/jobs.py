@@ -15,11 +15,16 @@ from core.jobs import JobRecord, NoSuchJob
 from core.names import BucketRef
 from gateway.native.call import NativeCall, NativeResponse, Row, json_response, text_response
 from gateway.native.faults import NoSuchKind, NoSuchNode, NotServed
-from gateway.native.job_views import running_text, snapshot_json, status_json, touches
+from gateway.native.job_views import (
+    BUCKETS,
+    refs_of,
+    running_text,
+    snapshot_json,
+    status_json,
+    touches,
+)
+from gateway.native.operations.buckets import known_to
 from gateway.native.request import bucket_ref
-
-BUCKETS = "buckets"
-"""The argument of a job over several buckets: their names as JSON."""
 
 _SERVED = frozenset(
     {"lifecycle", "lru", "cleanup-store", "rebalance", "resilver", "load-lom-cache"}
@@ -168,10 +173,19 @@ async def _find(call: NativeCall, asked: _Asked) -> Sequence[JobRecord]:
             except NoSuchJob:
                 return []
         else:
-            found = jobs.list_sync(only_pending=asked.only_running)
+            found = _seen_sync(call, jobs.list_sync(only_pending=asked.only_running))
         return [record for record in found if asked.fits(record, node_id)]
 
     return await asyncio.to_thread(look)
+
+
+def _seen_sync(call: NativeCall, records: Sequence[JobRecord]) -> Sequence[JobRecord]:
+    """Those that the caller may come across: jobs on others' buckets are known only to who has their ids."""
+    user, claims = call.identity.user, call.identity.claims
+    if user is not None and user.is_root and (claims is None or claims.is_admin):
+        return records
+    known = {bucket.ref for bucket in known_to(call.identity, call.store.all_buckets())}
+    return [record for record in records if refs_of(record) <= known]
 
 
 def _asked(value: Any) -> _Asked:
