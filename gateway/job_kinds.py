@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from cluster.control import EmbeddedControlStore
 from core.lifecycle import Terms
 from core.protocols import Clock
+from core.shards import Shards
 from gateway.config import Config
 from gateway.service import SingleNodeService
-from gateway.shards import open_shards
 from gateway.storage_classes import storage_classes
 from jobs.bucket_summary import BucketSummaryJob
 from jobs.buckets import CopyBucketJob, MoveBucketJob
@@ -36,6 +36,7 @@ def job_kinds(
     config: Config,
     control: EmbeddedControlStore,
     node: LocalNode,
+    shards: Shards,
     clock: Clock,
     cleaning: Cleaning | None = None,
 ) -> Sequence[JobKind]:
@@ -47,7 +48,6 @@ def job_kinds(
         classes=[each.name for each in storage_classes(config)],
         minimum_bytes=settings.min_transition_bytes,
     )
-    shards = open_shards(config.shards, control, node, clock)
     return [
         LifecycleJob(
             node, node, control, clock, terms, settings.interval_s, settings.actions_per_s

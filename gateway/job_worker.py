@@ -8,15 +8,18 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from cluster.control import EmbeddedControlStore
 from cluster.jobs import JobRecords
 from cluster.replicas import ControlReplicas
 from cluster.standing_jobs import StandingRecords
+from core.protocols import Clock
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.event_destinations import open_destinations
 from gateway.job_kinds import Cleaning, job_kinds, owner_name
 from gateway.keys import open_key_service
 from gateway.node import open_node
+from gateway.service import SingleNodeService
 from gateway.shards import open_shards
 from gateway.startup import open_control, server_log_directory
 from jobs.bucket_repair import BucketRepairJob
@@ -56,20 +59,12 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
         # Found once, right after the control store: a set that has vanished meanwhile must not be taken for a new one.
         clock = SystemClock()
         node = await open_node(config, clock, keys)
-        shards = open_shards(config.shards, control, node, clock)
+        shards = open_shards(config.shards, SingleNodeService(control, node, clock), node)
         cleaning = Cleaning(config, [mountpath.spec for mountpath in node.mountpaths.all])
-        jobs: list[Job] = [
+        housekeeping: list[Job] = [
             BucketRepairJob(_REPAIR_INTERVAL_S, control, node, clock, started_ns),
-            ServerLogJob(
-                config.access_logging.interval_s, server_log_directory(control), control, node
-            ),
             ThreadJob("control store copies", _REPLICAS_INTERVAL_S, _copying(copies)),
-            ThreadJob(
-                "space cleanup",
-                config.jobs.space_cleanup_interval_s,
-                lambda should_stop: cleaning(should_stop).report,
-            ),
-            OrphanedIndexes(config.jobs.space_cleanup_interval_s, node, control, clock),
+            *_housekeeping(config, control, node, clock, cleaning),
         ]
         try:
             with (
@@ -79,7 +74,7 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
                 load = LoadMonitor(SystemProbe(config.data))
                 queue = JobQueue(
                     records,
-                    job_kinds(config, control, node, clock, cleaning),
+                    job_kinds(config, control, node, shards, clock, cleaning),
                     clock,
                     owner_name(),
                     load=load,
@@ -87,7 +82,7 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
                 )
                 async with asyncio.TaskGroup() as group:
                     measuring = group.create_task(load.run())
-                    group.create_task(JobRunner(jobs).run(stop))
+                    group.create_task(JobRunner(housekeeping).run(stop))
                     group.create_task(
                         _delivery(config, node, ChangedShards(node, shards, control)).run(stop)
                     )
@@ -96,6 +91,28 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
         finally:
             shards.close()
             await node.close()
+
+
+def _housekeeping(
+    config: Config,
+    control: EmbeddedControlStore,
+    node: LocalNode,
+    clock: Clock,
+    cleaning: Cleaning,
+) -> Sequence[Job]:
+    """What is repeated at the intervals of the settings."""
+    cleanup_interval_s = config.jobs.space_cleanup_interval_s
+    return [
+        ServerLogJob(
+            config.access_logging.interval_s, server_log_directory(control), control, node
+        ),
+        ThreadJob(
+            "space cleanup",
+            cleanup_interval_s,
+            lambda should_stop: cleaning(should_stop).report,
+        ),
+        OrphanedIndexes(cleanup_interval_s, node, control, clock),
+    ]
 
 
 async def _run_queue(queue: JobQueue, records: JobRecords, stop: asyncio.Event) -> None:

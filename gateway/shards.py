@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from core.control import ControlStore
-from core.protocols import Clock
 from gateway.config import ShardsConfig
 from gateway.service import SingleNodeService
 from storage.node import LocalNode
@@ -12,12 +10,10 @@ from storage.shards.limits import ShardLimits
 from storage.shards.service import LocalShards
 
 
-def open_shards(
-    config: ShardsConfig, control: ControlStore, node: LocalNode, clock: Clock
-) -> LocalShards:
-    """For processes that serve no requests. Close it before the node."""
-    service = SingleNodeService(control, node, clock)
-    return LocalShards(node, shard_limits(config), indexes=ShardIndexes(node, service))
+def open_shards(config: ShardsConfig, service: SingleNodeService, node: LocalNode) -> LocalShards:
+    """Close it before the node."""
+    indexes = ShardIndexes(node, service)
+    return LocalShards(node, shard_limits(config), indexes=indexes, near=node)
 
 
 def shard_limits(config: ShardsConfig) -> ShardLimits:

@@ -13,21 +13,21 @@ import os
 import signal
 import socket
 import sys
-from dataclasses import replace
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass, replace
 
 import uvicorn
 
 from cluster.control import EmbeddedControlStore
 from cluster.jobs import JobRecords
 from cluster.standing_jobs import StandingRecords
-from core.jobs import StandingJobs
 from core.load import Load
 from core.protocols import Clock
 from core.shards import Shards
 from core.types import BucketProps
 from gateway.access_log import AccessLog
 from gateway.allocator import tune_malloc
-from gateway.app import Websites, WellKnown, build_app
+from gateway.app import AsgiApp, Websites, WellKnown, build_app
 from gateway.batch.nodes import BatchNodes, OneBatchNode
 from gateway.batch.service import Batches, BatchSettings, LocalSenders
 from gateway.clock import SystemClock
@@ -41,7 +41,7 @@ from gateway.node import open_node
 from gateway.protocol import Limits, limited
 from gateway.service import SingleNodeService
 from gateway.shard_view import shard_view
-from gateway.shards import shard_limits
+from gateway.shards import open_shards
 from gateway.startup import open_control, server_log_directory
 from gateway.storage_classes import storage_classes
 from gateway.tokens.published import Published
@@ -60,8 +60,6 @@ from s3api.router import OperationRouter
 from s3api.website import Visitors, WebsiteRouter
 from storage.bulk import LocalBatchSender
 from storage.node import LocalNode
-from storage.shards.indexes import ShardIndexes
-from storage.shards.service import LocalShards
 
 logger = logging.getLogger(__name__)
 
@@ -89,94 +87,132 @@ def run_worker(
         runner.run(_serve(config, sockets, parent_alive_fd, started_ns))
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a worker is built of."""
+
+    config: Config
+    clock: Clock
+    control: EmbeddedControlStore
+    node: LocalNode
+    service: SingleNodeService
+    records: JobRecords
+    tokens: Tokens
+    shards: Shards
+    shared_jobs: SharedJobs
+    load: Load
+    access_log: AccessLog | None
+    server_log: SpoolWriter
+
+
 async def _serve(
     config: Config, sockets: list[socket.socket], parent_alive_fd: int, started_ns: int
 ) -> None:
+    async with AsyncExitStack() as stack:
+        parts = await _open(config, stack)
+        app = _app(parts, _website_ports(config, sockets), started_ns)
+        server = uvicorn.Server(_uvicorn_config(config, app))
+        _watch(server, parent_alive_fd)
+        await server.serve(sockets)
+
+
+async def _open(config: Config, stack: AsyncExitStack) -> _Parts:
+    """All parts; the stack closes them, the last first."""
     clock = SystemClock()
-    control = open_control(config)
-    keys = open_key_service(config, control)
-    node = await open_node(config, clock, keys)
-    records = JobRecords(control.database)
+    control = stack.enter_context(closing(open_control(config)))
+    keys = stack.enter_context(closing(open_key_service(config, control)))
     tokens = open_tokens(config, control, clock)
-    service = SingleNodeService(control, node, clock)
-    shards = LocalShards(
-        node, shard_limits(config.shards), indexes=ShardIndexes(node, service), near=node
-    )
-    standing = StandingRecords(control.database)
-    shared = SharedJobs(standing, clock, owner_name())
+    stack.push_async_callback(tokens.close)
+    records = stack.enter_context(closing(JobRecords(control.database)))
+    standing = stack.enter_context(closing(StandingRecords(control.database)))
+    node = await open_node(config, clock, keys)
+    stack.push_async_callback(node.close)
+    shared_jobs = SharedJobs(standing, clock, owner_name())
+    stack.push_async_callback(shared_jobs.close)
     load = LoadMonitor(SystemProbe(config.data))
-    measuring = asyncio.create_task(load.run())
-    access_log = AccessLog(sys.stderr.buffer) if config.log.access else None
+    stack.callback(asyncio.create_task(load.run()).cancel)
+    service = SingleNodeService(control, node, clock)
+    shards = stack.enter_context(closing(open_shards(config.shards, service, node)))
     server_log = SpoolWriter(
         server_log_directory(control),
         flush_interval_s=config.access_logging.flush_interval_s,
         roll_interval_s=config.access_logging.interval_s,
     )
-    try:
-        settings = _s3_settings(config)
-        authenticator = _authenticator(config, control, settings, tokens)
-        front = S3Front(
-            service,
-            authenticator,
-            OperationRouter(),
-            clock,
-            settings,
-            access_log,
-        )
-        front.server_log = server_log
-        front.shard_view = shard_view(service, shards)
-        domains = tuple(domain.lower() for domain in config.website_domains)
-        site_front = S3Front(
-            service,
-            Visitors(),
-            WebsiteRouter(),
-            clock,
-            replace(settings, domains=domains),
-            access_log,
-        )
-        site_front.server_log = server_log
-        websites = Websites(site_front, domains, _website_ports(config, sockets))
-        services = NativeServices(
-            service,
-            records,
-            shards,
-            clock,
-            node_identity(config, control, started_ns or clock.now_ns()),
-            tokens,
-            node.health,
-            BucketProps(encryption=default_for_new_buckets(settings)),
-            settings.region,
-            standing=shared,
-            load=load,
-            batch_nodes=_batch_nodes(config, node, shards, shared, load),
-            promote_from=config.native.promote_from,
-        )
-        native = NativeFront(services, authenticator, settings)
-        native.observer = access_log
-        app = build_app(
-            front,
-            native,
-            node.health,
-            websites,
-            _well_known(config, tokens, clock),
-            settings.domains,
-        )
-        server = uvicorn.Server(_uvicorn_config(config, app))
-        _watch(server, parent_alive_fd)
-        await server.serve(sockets)
-    finally:
-        if access_log is not None:
-            access_log.close()
-        server_log.close()
-        shards.close()
-        measuring.cancel()
-        await shared.close()
-        await node.close()
-        standing.close()
-        records.close()
-        await tokens.close()
-        keys.close()
-        control.close()
+    stack.callback(server_log.close)
+    access_log = AccessLog(sys.stderr.buffer) if config.log.access else None
+    if access_log is not None:
+        stack.callback(access_log.close)
+    return _Parts(
+        config=config,
+        clock=clock,
+        control=control,
+        node=node,
+        service=service,
+        records=records,
+        tokens=tokens,
+        shards=shards,
+        shared_jobs=shared_jobs,
+        load=load,
+        access_log=access_log,
+        server_log=server_log,
+    )
+
+
+def _app(parts: _Parts, website_ports: frozenset[int], started_ns: int) -> AsgiApp:
+    config, node = parts.config, parts.node
+    settings = _s3_settings(config)
+    authenticator = _authenticator(config, parts.control, settings, parts.tokens)
+    front = S3Front(
+        parts.service, authenticator, OperationRouter(), parts.clock, settings, parts.access_log
+    )
+    front.server_log = parts.server_log
+    front.shard_view = shard_view(parts.service, parts.shards)
+    return build_app(
+        front,
+        _native_front(parts, authenticator, settings, started_ns),
+        node.health,
+        _websites(parts, settings, website_ports),
+        _well_known(config, parts.tokens, parts.clock),
+        settings.domains,
+    )
+
+
+def _websites(parts: _Parts, settings: Settings, ports: frozenset[int]) -> Websites:
+    domains = tuple(domain.lower() for domain in parts.config.website_domains)
+    front = S3Front(
+        parts.service,
+        Visitors(),
+        WebsiteRouter(),
+        parts.clock,
+        replace(settings, domains=domains),
+        parts.access_log,
+    )
+    front.server_log = parts.server_log
+    return Websites(front, domains, ports)
+
+
+def _native_front(
+    parts: _Parts, authenticator: AnyAuthenticator, settings: Settings, started_ns: int
+) -> NativeFront:
+    config, clock = parts.config, parts.clock
+    services = NativeServices(
+        parts.service,
+        parts.records,
+        parts.shards,
+        clock,
+        node_identity(config, parts.control, started_ns or clock.now_ns()),
+        parts.tokens,
+        parts.node.health,
+        BucketProps(encryption=default_for_new_buckets(settings)),
+        settings.region,
+        standing=parts.shared_jobs,
+        load=parts.load,
+        batch_nodes=_batch_nodes(parts),
+        promote_from=config.native.promote_from,
+    )
+    front = NativeFront(services, authenticator, settings)
+    front.observer = parts.access_log
+    return front
 
 
 def _authenticator(
@@ -196,9 +232,8 @@ def _well_known(config: Config, tokens: Tokens, clock: Clock) -> WellKnown:
     return WellKnown(published, tuple(f".{domain.lower()}".encode() for domain in config.domains))
 
 
-def _batch_nodes(
-    config: Config, node: LocalNode, shards: Shards, jobs: StandingJobs, load: Load
-) -> BatchNodes:
+def _batch_nodes(parts: _Parts) -> BatchNodes:
+    config, node = parts.config, parts.node
     limits = config.get_batch
     settings = BatchSettings(
         max_pending=limits.max_pending,
@@ -208,8 +243,8 @@ def _batch_nodes(
         max_buffered_bytes=limits.max_buffered_bytes,
         spool_directory=config.data[0],
     )
-    senders = LocalSenders(LocalBatchSender(node.mountpaths, node, shards))
-    return OneBatchNode(Batches(senders, settings, jobs, load))
+    senders = LocalSenders(LocalBatchSender(node.mountpaths, node, parts.shards))
+    return OneBatchNode(Batches(senders, settings, parts.shared_jobs, parts.load))
 
 
 def _website_ports(config: Config, sockets: list[socket.socket]) -> frozenset[int]:

@@ -1,27 +1,33 @@
-"""Owns the copying of objects from bucket to bucket by jobs: what a copy is called, and how one is made of any size."""
+"""Owns the copying of objects for native clients, at once or by jobs: what a copy is called, and how one is made of
+any size."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from core import acl
-from core.encryption import EncryptionRequest
-from core.errors import InvalidKey, KeyTooLong
+from core.errors import InvalidKey, KeyTooLong, StoreError
 from core.events import with_origin
-from core.names import MAX_KEY_BYTES, ObjectKey, UserId
+from core.names import MAX_KEY_BYTES, ObjectKey, UploadId, UserId
 from core.origin import Origin
 from core.protocols import ObjectStore
 from core.types import (
     MAX_PUT_BYTES,
+    NO_CONDITIONS,
     BoundedRange,
     Bucket,
     CannedAcl,
+    ChecksumAlgorithm,
+    ChecksumType,
     Conditions,
     ObjectInfo,
     User,
 )
 from core.uploads import CompletedPart
+
+Place = tuple[Bucket, ObjectKey]
 
 _PART_BYTES = 1024**3
 
@@ -66,64 +72,91 @@ class Copier:
         self._store = store
         self._source = source
         self._target = with_origin(target, origin)
-        self._user = user
-        self._owner_id: UserId = acl.owner_of_new(target, user.user_id, CannedAcl.PRIVATE)
+        self._writer = Writer(user, user.user_id)
 
     async def copy(
         self, key: ObjectKey, to: ObjectKey, info: ObjectInfo | None = None
     ) -> ObjectInfo:
         """One object with its metadata and tags; the copy's info. `info`: the source's, if it was just looked up.
         Raises as ObjectStore.copy, but for large ones."""
-        if info is None:
-            info = await self._store.head(self._source, key)
-        if info.size_bytes > MAX_PUT_BYTES:
-            return await self._copy_parts(info, to)
-        return await self._store.copy(
-            self._source,
-            key,
-            self._target,
-            to,
-            owner_id=self._owner_id,
-            encryption=self._encryption(),
-        )
+        source, target = (self._source, key), (self._target, to)
+        return await copy_object(self._store, source, target, self._writer, info=info)
 
-    async def _copy_parts(self, info: ObjectInfo, to: ObjectKey) -> ObjectInfo:
-        store, target = self._store, self._target
-        attributes = replace(
-            info.attributes,
-            owner_id=self._owner_id,
-            acl=CannedAcl.PRIVATE,
-            retention=None,
-            legal_hold=None,
-        )
-        upload = await store.create_upload(
-            target,
-            to,
-            attributes=attributes,
-            initiator=self._user,
-            encryption=self._encryption(),
-        )
-        seen = Conditions(if_match=(info.etag,))
-        try:
-            parts = []
-            for number, first in enumerate(range(0, info.size_bytes, _PART_BYTES), 1):
-                last = min(first + _PART_BYTES, info.size_bytes) - 1
-                part = await store.upload_part_copy(
-                    self._source,
-                    info.key,
-                    target,
-                    to,
-                    upload.upload_id,
-                    number,
-                    source_range=BoundedRange(first, last),
-                    source_conditions=seen,
-                )
-                parts.append(CompletedPart(number, part.etag))
-            return await store.complete_upload(target, to, upload.upload_id, parts)
-        except BaseException:
-            await store.abort_upload(target, to, upload.upload_id)
-            raise
 
-    def _encryption(self) -> EncryptionRequest | None:
-        default = self._target.props.encryption
-        return None if default is None else default.request()
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """On whose behalf something is copied. What nobody in particular makes still has an initiator, by name."""
+
+    user: User
+    owner_id: UserId
+
+
+async def copy_object(
+    store: ObjectStore,
+    source: Place,
+    target: Place,
+    writer: Writer,
+    *,
+    info: ObjectInfo | None = None,
+    conditions: Conditions = NO_CONDITIONS,
+) -> ObjectInfo:
+    """Copy an object of any size with its metadata and tags; `conditions` are those of the source, `info` is what is
+    known of it. What is too large for one copy is put together of several, and becomes visible at the end. Raises as
+    ObjectStore.copy."""
+    bucket, _ = target
+    owner_id = acl.owner_of_new(bucket, writer.owner_id, CannedAcl.PRIVATE)
+    default = bucket.props.encryption
+    encryption = None if default is None else default.request()
+    if info is None:
+        info = await store.head(*source)
+    if info.size_bytes <= MAX_PUT_BYTES:
+        return await store.copy(
+            *source,
+            *target,
+            source_conditions=conditions,
+            owner_id=owner_id,
+            encryption=encryption,
+        )
+    attributes = replace(
+        info.attributes,
+        owner_id=owner_id,
+        acl=CannedAcl.PRIVATE,
+        retention=None,
+        legal_hold=None,
+    )
+    upload = await store.create_upload(
+        *target,
+        attributes=attributes,
+        initiator=writer.user,
+        checksum_algorithm=ChecksumAlgorithm.CRC32C,
+        checksum_type=ChecksumType.FULL_OBJECT,
+        encryption=encryption,
+    )
+    try:
+        parts = await copy_parts(store, source, info, target, upload.upload_id)
+        return await store.complete_upload(*target, upload.upload_id, parts)
+    except BaseException:
+        with contextlib.suppress(StoreError):  # else it is reclaimed as other abandoned uploads are
+            await store.abort_upload(*target, upload.upload_id)
+        raise
+
+
+async def copy_parts(
+    store: ObjectStore, source: Place, info: ObjectInfo, target: Place, upload_id: UploadId
+) -> Sequence[CompletedPart]:
+    """Copy an object into an upload as its first parts. Raises PreconditionFailed, NoSuchKey if it is replaced
+    meanwhile."""
+    unchanged = Conditions(if_match=(info.etag,))
+    parts = []
+    for number, first in enumerate(range(0, info.size_bytes, _PART_BYTES), 1):
+        last = min(first + _PART_BYTES, info.size_bytes) - 1
+        part = await store.upload_part_copy(
+            *source,
+            *target,
+            upload_id,
+            number,
+            source_range=BoundedRange(first, last),
+            source_conditions=unchanged,
+        )
+        parts.append(CompletedPart(number, part.etag))
+    return parts

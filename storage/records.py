@@ -181,19 +181,7 @@ def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
         if fields[0] != VERSION:
             raise Corrupt(what=f"record of version {fields[0]}", where=key)
         extras = fields.pop() if len(fields) > _FIELDS else _NO_EXTRAS
-        (
-            _,
-            stamp,
-            size,
-            etag,
-            modified,
-            attributes,
-            checksum,
-            version_id,
-            sidecar_id,
-            body,
-            parts,
-        ) = fields
+        _, stamp, size, etag, modified, attributes, checksum, version, sidecar, body, parts = fields
         about = (
             key,
             size,
@@ -201,7 +189,7 @@ def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
             modified,
             decode_attributes(attributes),
             None if checksum is None else decode_checksum(checksum),
-            version_id,
+            version,
             [ObjectPart(number, length, decode_checksum(kept)) for number, length, kept in parts]
             if parts
             else (),
@@ -209,7 +197,7 @@ def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
         where = (
             stamp,
             () if body is None else [unpack_segment(part) for part in body],
-            sidecar_id,
+            sidecar,
             body is None,
         )
         if not extras:

@@ -183,6 +183,22 @@ def _add_key(commands: _Commands) -> None:
 
 def _add_token(commands: _Commands) -> None:
     group = _group(commands, "token", "manage bearer tokens (JWT), whether the server runs or not")
+    _add_token_create(group)
+    for name, help in (
+        ("inspect", "show what a token says, and whether it is good here"),
+        ("revoke", "refuse a token from now on"),
+    ):
+        command = _command(group, name, f"tokens:{name}", help)
+        command.add_argument("token", metavar="TOKEN", help="the token; - for the standard input")
+    _command(
+        group,
+        "rotate-key",
+        "tokens:rotate_key",
+        "sign tokens with a new key; those that the old one signed stay good until they expire",
+    )
+
+
+def _add_token_create(group: _Commands) -> None:
     create = _command(
         group,
         "create",
@@ -222,18 +238,6 @@ def _add_token(commands: _Commands) -> None:
     )
     create.add_argument(
         "--issuer", metavar="URL", default="", help="issuer (default: auth.issuer_url or listen)"
-    )
-    for name, help in (
-        ("inspect", "show what a token says, and whether it is good here"),
-        ("revoke", "refuse a token from now on"),
-    ):
-        command = _command(group, name, f"tokens:{name}", help)
-        command.add_argument("token", metavar="TOKEN", help="the token; - for the standard input")
-    _command(
-        group,
-        "rotate-key",
-        "tokens:rotate_key",
-        "sign tokens with a new key; those that the old one signed stay good until they expire",
     )
 
 

@@ -28,7 +28,10 @@ from gateway.cli.table import print_rows, time_text
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.job_kinds import job_kinds, owner_name
+from gateway.keys import open_key_service
 from gateway.node import open_node
+from gateway.service import SingleNodeService
+from gateway.shards import open_shards
 from gateway.startup import StoreInUse, hold_store, open_control
 from jobs.queue import JobQueue
 
@@ -62,13 +65,17 @@ async def _run_here(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     clock = SystemClock()
-    node = await open_node(config, clock)
-    try:
-        queue = JobQueue(records, job_kinds(config, control, node, clock), clock, owner_name())
-        await queue.recover()
-        await queue.run_one(job_id, stop)
-    finally:
-        await node.close()
+    with closing(open_key_service(config, control)) as keys:
+        node = await open_node(config, clock, keys)
+        shards = open_shards(config.shards, SingleNodeService(control, node, clock), node)
+        try:
+            kinds = job_kinds(config, control, node, shards, clock)
+            queue = JobQueue(records, kinds, clock, owner_name())
+            await queue.recover()
+            await queue.run_one(job_id, stop)
+        finally:
+            shards.close()
+            await node.close()
 
 
 def _hold_unserved(config: Config) -> tuple[int, ...] | None:

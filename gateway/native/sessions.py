@@ -1,4 +1,4 @@
-"""Owns writes that go on over several requests, or several copies: uploads whose parts have any size.
+"""Owns writes that go on over several requests: uploads whose parts have any size.
 
 A session lies in the store, as an upload that nobody completed yet, so any worker can go on with it, and what is
 abandoned is reclaimed as abandoned uploads are.
@@ -15,12 +15,10 @@ from core.names import ObjectKey, UploadId
 from core.protocols import BodyStream
 from core.types import (
     MAX_PARTS,
-    BoundedRange,
     Bucket,
     CannedAcl,
     ChecksumAlgorithm,
     ChecksumType,
-    Conditions,
     ExpectedDigest,
     ObjectAttributes,
     ObjectInfo,
@@ -31,8 +29,8 @@ from gateway.native.call import NativeCall
 from gateway.native.writing import default_encryption
 from s3api.operations.page import ANONYMOUS_ID
 
-_COPIED_BYTES = 1024**3
-_ANONYMOUS = User(ANONYMOUS_ID, "anonymous", "anonymous")
+ANONYMOUS = User(ANONYMOUS_ID, "anonymous", "anonymous")
+"""The initiator of uploads that nobody in particular began."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ class Session:
             attributes=dataclasses.replace(
                 attributes, acl=CannedAcl.PRIVATE, retention=None, legal_hold=None
             ),
-            initiator=call.identity.user or _ANONYMOUS,
+            initiator=call.identity.user or ANONYMOUS,
             checksum_algorithm=ChecksumAlgorithm.CRC32C,
             checksum_type=ChecksumType.FULL_OBJECT,
             encryption=default_encryption(bucket),
@@ -106,28 +104,6 @@ class Session:
         except StoreError:
             # It is reclaimed with other abandoned uploads, and what went wrong before is what counts.
             pass
-
-
-async def parts_of_object(
-    session: Session, source: tuple[Bucket, ObjectKey], info: ObjectInfo
-) -> int:
-    """Copy an object into a session as its first parts; gives how many. Raises PreconditionFailed, NoSuchKey if it is
-    replaced meanwhile."""
-    unchanged = Conditions(if_match=(info.etag,))
-    count = 0
-    for first in range(0, info.size_bytes, _COPIED_BYTES):
-        count += 1
-        last = min(first + _COPIED_BYTES, info.size_bytes) - 1
-        await session.call.store.upload_part_copy(
-            *source,
-            session.bucket,
-            session.key,
-            session.upload_id,
-            count,
-            source_range=BoundedRange(first, last),
-            source_conditions=unchanged,
-        )
-    return count
 
 
 class EmptyBody:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from aistore.sdk import Bucket, Client
 
-from tests.server import Server
+from tests.native.sdk import connect
+from tests.server import Server, ServerOptions
 
 
 def fill(bucket: Bucket, *names: str) -> None:
@@ -47,3 +49,20 @@ def test_an_idle_job_of_a_client_is_shown_and_stopped(
     assert listed(server)[job_id]["state"] in ("idle", "finished")
     server.admin("job", "stop", job_id)
     assert client.job(job_id).wait(timeout=4, verbose=False).job_id == job_id
+
+
+def test_without_a_server_the_command_copies_encrypted_objects(tmp_path: Path) -> None:
+    settings = {"WEIR_ENCRYPTION_NEW_BUCKETS": "AES256"}
+    options = ServerOptions([tmp_path / "data"], arguments=("--no-auth",), environment=settings)
+    server = Server(options)
+    server.start()
+    try:
+        client = connect(server)
+        source, to = client.bucket("source").create(), client.bucket("to").create()
+        fill(source, "a")
+        server.stop()
+        server.admin("job", "start", "copy-bck", "--bucket", "source", "--to", "to")
+        server.start()
+        assert to.object("a").get_reader().read_all() == b"x"
+    finally:
+        server.stop()

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from core.claims import Permission
 from core.errors import InvalidArgument, NoSuchKey
-from core.names import ObjectKey
-from core.types import MAX_PARTS, Bucket
+from core.types import MAX_PARTS
 from gateway.native.call import NativeCall, NativeResponse
 from gateway.native.object_headers import written_headers
-from gateway.native.sessions import EmptyBody, Session, parts_of_object
+from gateway.native.sessions import EmptyBody, Session
 from gateway.native.writing import body_of, check_owner, new_attributes, written_bucket
-
-Place = tuple[Bucket, ObjectKey]
+from jobs.copying import Place, copy_parts
 
 
 async def append(call: NativeCall) -> NativeResponse:
@@ -54,7 +52,8 @@ async def _begin(call: NativeCall, place: Place) -> tuple[Session, int]:
     check_owner(call, bucket, info)
     session = await Session.begin(call, place, info.attributes)
     try:
-        return session, 1 + await parts_of_object(session, place, info)
+        copied = await copy_parts(call.store, place, info, place, session.upload_id)
+        return session, 1 + len(copied)
     except BaseException:
         await session.give_up()
         raise
