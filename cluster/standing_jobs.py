@@ -23,6 +23,7 @@ class StandingRecords:
     def __init__(self, database: ControlDatabase) -> None:
         """The tables are there: cluster.jobs makes them."""
         self._database = database
+        self._cell = database.generation.cell
         with database.translated():
             self._reader = connect(database.path)
 
@@ -47,6 +48,9 @@ class StandingRecords:
                 (kind, scope, record.job_id),
             )
         return record
+
+    def change(self) -> int:
+        return self._cell[0]
 
     def share_sync(
         self, job_id: str, owner: str, counters: Mapping[str, int], active: int, now_ns: int

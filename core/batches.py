@@ -66,6 +66,10 @@ index, or the run has its bytes): open it alone."""
 class BatchSender(Protocol):
     """Reads items from one node. Errors of items are values, so that one that fails does not fail its run."""
 
+    def at_hand(self, items: Sequence[BatchItem], max_bytes: int) -> Sequence[ItemData]:
+        """The bytes of as many of the first items as memory has, and little more than `max_bytes` in all. Does not
+        block; may give nothing though memory has something."""
+
     async def read(self, items: Sequence[BatchItem], max_bytes: int) -> Sequence[Outcome]:
         """An outcome for each, in order. What would make the run much longer than `max_bytes` is None.
 
@@ -81,6 +85,9 @@ class BatchSenders(Protocol):
 
     def sender(self, item: BatchItem) -> BatchSender:
         """Who has it."""
+
+    def only(self) -> BatchSender | None:
+        """Who has everything, if it is one."""
 
     def shares(self, items: Sequence[BatchItem]) -> Sequence[tuple[BatchSender, Sequence[int]]]:
         """Who has which, by their places; each sender once."""

@@ -137,6 +137,9 @@ class StandingStore(Protocol):
     def join_sync(self, kind: str, arguments: Mapping[str, str], now_ns: int) -> JobRecord:
         """The standing job of the kind and the arguments, or a new one."""
 
+    def change(self) -> int:
+        """A number that is another one after any change that was told of, whoever made it. Costs next to nothing."""
+
     def share_sync(
         self, job_id: str, owner: str, counters: Mapping[str, int], active: int, now_ns: int
     ) -> bool:

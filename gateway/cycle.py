@@ -214,19 +214,29 @@ class Cycle(RequestResponseCycle):
             body = b""
             self.expected_content_length = 0
         elif self.chunked_encoding:
-            framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-            body = framed if more_body else framed + b"0\r\n\r\n"
+            end = b"\r\n" if more_body else b"\r\n0\r\n\r\n"
+            if len(body) >= _LARGE_CHUNK_BYTES:
+                # To put it between its size and its end would take a copy.
+                self.transport.writelines((self._take_head() + b"%x\r\n" % len(body), body, end))
+                body = b""
+            elif body:
+                body = b"%x\r\n%b%b" % (len(body), body, end)
+            elif not more_body:
+                body = b"0\r\n\r\n"
         else:
             self.expected_content_length -= len(body)
             if self.expected_content_length < 0:
                 raise RuntimeError("response longer than its content-length")
         if self._head is not None:
-            body = self._head + body
-            self._head = None
+            body = self._take_head() + body
         if body:
             self.transport.write(body)
         if not more_body:
             self._complete()
+
+    def _take_head(self) -> bytes:
+        head, self._head = self._head, None
+        return head or b""
 
     def _complete(self) -> None:
         if self.expected_content_length != 0:

@@ -37,6 +37,8 @@ MAX_RUN_OBJECT_BYTES = 512 * 1024
 _SCAN_FOR_MEMBERS = 4
 """From so many members of one shard without an index on, one walk over it takes less time than opening each."""
 
+_NOTHING: Mapping[tuple[int, ObjectKey], ItemData] = {}
+
 
 @dataclass(slots=True)
 class _Share:
@@ -53,6 +55,21 @@ class LocalBatchSender:
         self._mountpaths = mountpaths
         self._store = store
         self._shards = shards
+
+    def at_hand(self, items: Sequence[BatchItem], max_bytes: int) -> Sequence[ItemData]:
+        found: list[ItemData] = []
+        owner_of = self._mountpaths.owner
+        owner, plain, left = None, _NOTHING, max_bytes
+        for item in items:
+            owns = owner_of(item.bucket, item.key)
+            if owns is not owner:
+                owner, plain = owns, owns.opened().hot.plain()
+            whole = plain.get((item.bucket.bucket_id, item.key))
+            if whole is None or left <= 0 or item.member or item.first or item.length:
+                break
+            left -= len(whole.data)
+            found.append(whole)
+        return found
 
     async def read(self, items: Sequence[BatchItem], max_bytes: int) -> Sequence[Outcome]:
         outcomes: list[Outcome] = [None] * len(items)

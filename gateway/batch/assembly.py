@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +20,7 @@ from gateway.batch.request import BatchRequest
 from gateway.batch.window import Run, Window
 from gateway.batch.writers import ArchiveWriter
 
+_NS_PER_S = 10**9
 _SMALL_BYTES = 256 * 1024
 """What is opened alone and not larger is gathered with its neighbours."""
 
@@ -97,6 +98,9 @@ class Assembly:
             yield last
 
     async def _run_blocks(self, run: Run) -> AsyncGenerator[bytes, None]:
+        if run.at_hand is not None:
+            yield await self._write(partial(self._writer.add, self._whole_run(run, run.at_hand)))
+            return
         entries: list[Entry] = []
         gathered_bytes = 0
         name_of = self._request.name_of
@@ -104,7 +108,7 @@ class Assembly:
             outcome = read
             if type(outcome) is ItemData:
                 # Nearly all are.
-                entries.append((name_of(item), outcome.modified_ns // 10**9, outcome.data))
+                entries.append((name_of(item), outcome.modified_ns // _NS_PER_S, outcome.data))
                 self._tell(item, len(outcome.data))
                 continue
             if outcome is None:
@@ -121,7 +125,7 @@ class Assembly:
                 outcome = opened
                 gathered_bytes += len(outcome.data) if isinstance(outcome, ItemData) else 0
             if isinstance(outcome, ItemData):
-                entries.append((name_of(item), outcome.modified_ns // 10**9, outcome.data))
+                entries.append((name_of(item), outcome.modified_ns // _NS_PER_S, outcome.data))
                 self._tell(item, len(outcome.data))
             else:
                 entries.append(self._failed(item, outcome))
@@ -130,6 +134,20 @@ class Assembly:
                 entries, gathered_bytes = [], 0
         if entries:
             yield await self._write(partial(self._writer.add, entries))
+
+    def _whole_run(self, run: Run, found: Sequence[ItemData]) -> list[Entry]:
+        """What `_run_blocks` does of each item, for all of them: these are plain objects."""
+        names = self._request.names_of(run.items)
+        entries = [
+            (name, each.modified_ns // _NS_PER_S, each.data)
+            for name, each in zip(names, found, strict=True)
+        ]
+        sizes = [len(each.data) for each in found]
+        self._rules.counters.objects += len(sizes)
+        self._rules.counters.object_bytes += sum(sizes)
+        if self._rules.told is not None:
+            self._rules.told += [(size_bytes, None) for size_bytes in sizes]
+        return entries
 
     async def _open(self, run: Run, number: int) -> ItemData | StoreError | ObjectReader:
         """What is to be opened alone: if it is small, its bytes."""
@@ -150,7 +168,7 @@ class Assembly:
     async def _stream(self, item: BatchItem, reader: ObjectReader) -> AsyncGenerator[bytes, None]:
         """One that is not held in memory: its header, its bytes as they come, its end."""
         writer, left = self._writer, reader.length
-        modified_s = reader.info.modified_ns // 10**9
+        modified_s = reader.info.modified_ns // _NS_PER_S
         name = self._request.name_of(item)
         yield await self._write(partial(writer.begin, name, modified_s, reader.length))
         async with aclosing(_ahead(reader)) as pieces:

@@ -32,6 +32,12 @@ class BatchRequest:
             return name
         return f"{name}{item.member}" if item.member.startswith("/") else f"{name}/{item.member}"
 
+    def names_of(self, items: Sequence[BatchItem]) -> list[str]:
+        """`name_of` many plain objects."""
+        if self.only_object_names:
+            return [item.key for item in items]
+        return [f"{item.bucket.ref.name}/{item.key}" for item in items]
+
     def missing_name_of(self, item: BatchItem) -> str:
         """What stands, empty, in the place of an item that could not be read."""
         return f"{MISSING_DIRECTORY}/{self.name_of(item)}"

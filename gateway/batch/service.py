@@ -47,6 +47,9 @@ class LocalSenders:
     def sender(self, item: BatchItem) -> BatchSender:
         return self._sender
 
+    def only(self) -> BatchSender | None:
+        return self._sender
+
     def shares(self, items: Sequence[BatchItem]) -> Sequence[tuple[BatchSender, Sequence[int]]]:
         return [(self._sender, range(len(items)))]
 

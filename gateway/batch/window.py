@@ -17,6 +17,8 @@ from core.protocols import ObjectReader
 
 _FIRST_RUN_ITEMS = 16
 _MIN_RUN_ITEMS = 8
+_RUNS_A_TURN = 4
+"""Of those that memory has, between which other requests have their turn."""
 
 Check = Callable[[BatchItem], Awaitable[None]]
 """Raises what keeps an item from being read for this caller."""
@@ -50,7 +52,8 @@ class ReadAhead:
 
 
 class Run:
-    """Consecutive items and what became of them. Those that are to be opened alone are, some ahead; close it."""
+    """Consecutive items and what became of them; `at_hand` is that too, if they were all in memory. Those that are to
+    be opened alone are, some ahead; close it."""
 
     def __init__(
         self,
@@ -58,14 +61,17 @@ class Run:
         outcomes: Sequence[Outcome],
         senders: BatchSenders,
         openings: int,
+        *,
+        at_hand: Sequence[ItemData] | None = None,
     ) -> None:
         self.items = items
         self.outcomes = outcomes
+        self.at_hand = at_hand
         self._senders = senders
         self._openings = openings
-        self._waiting = collections.deque(
-            number for number, outcome in enumerate(outcomes) if outcome is None
-        )
+        self._waiting: collections.deque[int] = collections.deque()
+        if at_hand is None:
+            self._waiting.extend(n for n, outcome in enumerate(outcomes) if outcome is None)
         self._opening: dict[int, asyncio.Task[ObjectReader]] = {}
 
     async def open(self, number: int) -> ObjectReader:
@@ -125,6 +131,12 @@ class Window:
     async def runs(self) -> AsyncGenerator[Run, None]:
         """In order. Closing the iterator ends the reading. Raises what fails a sender."""
         try:
+            turn = 0
+            while run := self._at_hand():
+                yield run
+                turn += 1
+                if not turn % _RUNS_A_TURN:
+                    await asyncio.sleep(0)
             while self._next < len(self._items) or self._reading:
                 self._read_on()
                 items, task = self._reading[0]
@@ -145,6 +157,19 @@ class Window:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._read_ahead.give_back(self._taken_bytes)
             self._taken_bytes = 0
+
+    def _at_hand(self) -> Run | None:
+        """The next run, if memory has it: without a task, and without an end to wait for. Once it has not, it is not
+        asked again: what follows is read ahead."""
+        sender = None if self._check else self._senders.only()
+        if sender is None or self._next == len(self._items):
+            return None
+        wanted = self._items[self._next : self._next + self._limits.run_items]
+        found = sender.at_hand(wanted, self._limits.run_bytes)
+        if not found:
+            return None
+        self._next += len(found)
+        return Run(wanted[: len(found)], found, self._senders, 0, at_hand=found)
 
     def _read_on(self) -> None:
         """Start as many runs as there is room for, and the one whose turn it is in any case."""

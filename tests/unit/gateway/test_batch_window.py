@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ParamSpec
 
 import pytest
 
 from core.batches import BatchItem, BatchSender, ItemData, Outcome
-from core.errors import Corrupt, MountpathUnavailable, NoSuchKey, StoreError
+from core.errors import Corrupt, Denied, MountpathUnavailable, NoSuchKey, StoreError
 from core.names import BucketName, BucketRef, ObjectKey, UserId
 from core.protocols import FileSlice, ObjectReader
 from core.tar import Entry
@@ -74,6 +74,16 @@ class Sender:
     reads: list[int] = field(default_factory=list)
     gate: asyncio.Event | None = None
 
+    def at_hand(self, items: Sequence[BatchItem], max_bytes: int) -> Sequence[ItemData]:
+        """Items called "hot-3"."""
+        assert max_bytes == LIMITS.run_bytes
+        found = []
+        for item in items:
+            if not item.key.startswith("hot-"):
+                break
+            found.append(ItemData(b"h" * int(item.key[4:]), 10**9))
+        return found
+
     async def read(self, items: Sequence[BatchItem], max_bytes: int) -> Sequence[Outcome]:
         assert max_bytes == LIMITS.run_bytes
         is_first = not self.reads
@@ -102,7 +112,7 @@ def _outcome(key: ObjectKey) -> Outcome:
         "corrupt": Corrupt(what="x", where=key),
         "gone": MountpathUnavailable(mountpath="m", reason="r", retry_after_s=1),
     }
-    if kind == "small":
+    if kind in ("small", "hot"):
         return ItemData(key.encode() * int(size), 10**9)
     return errors.get(kind)
 
@@ -115,6 +125,9 @@ class Senders:
 
     def sender(self, item: BatchItem) -> BatchSender:
         return self.nodes[sum(item.key.encode()) % len(self.nodes)]
+
+    def only(self) -> BatchSender | None:
+        return self.nodes[0] if len(self.nodes) == 1 else None
 
     def shares(self, items: Sequence[BatchItem]) -> Sequence[tuple[BatchSender, Sequence[int]]]:
         found: dict[int, list[int]] = {}
@@ -194,6 +207,44 @@ async def test_order_and_window(nodes: int) -> None:
         assert sender.open_readers == sender.reading == 0
         assert max(sender.reads) <= max(LIMITS.run_items, 16)
     assert budget.try_take(5000)
+
+
+@pytest.mark.parametrize("only_object_names", [True, False])
+@in_loop
+async def test_what_memory_has_is_not_read(only_object_names: bool) -> None:
+    keys = ["hot-3"] * 95 + ["small-2", "hot-4", "missing-1", "large-1"] + ["hot-5"] * 20
+    sender, budget = Sender(), ReadAhead(5000)
+    asked = replace(request(keys), only_object_names=only_object_names)
+    assembly, counters = assemble(asked, Senders([sender]), budget)
+    found = await lines(assembly)
+    bucket = "" if only_object_names else "b/"
+    names = [bucket + key if key != "missing-1" else f"__404__/{bucket}{key}" for key in keys]
+    assert [line.rpartition(" ")[0] for line in found] == [*names, ""]
+    assert sum(sender.reads) == len(keys) - 95
+    assert (counters.objects, counters.soft_errors) == (len(keys) - 1, 1)
+    assert budget.try_take(5000)
+
+
+@in_loop
+async def test_memory_tells_of_each_item_too() -> None:
+    asked = request(["hot-3", "hot-7"])
+    told: list[tuple[int, StoreError | None]] = []
+    rules = AssemblyRules(5, Job(), told=told)
+    window = Window(asked.items, Senders([Sender()]), LIMITS, ReadAhead(0))
+    assert await lines(Assembly(asked, window, Lines(), rules)) == ["b/hot-3 3", "b/hot-7 7", "end"]
+    assert told == [(3, None), (7, None)]
+    assert (rules.counters.objects, rules.counters.object_bytes) == (2, 10)
+
+
+@in_loop
+async def test_what_the_caller_may_not_read_is_not_taken_from_memory() -> None:
+    async def refuse(_: BatchItem) -> None:
+        raise Denied(reason="no")
+
+    asked, sender = request(["hot-3"] * 3, goes_on=False), Sender()
+    window = Window(asked.items, Senders([sender]), LIMITS, ReadAhead(0), refuse)
+    with pytest.raises(Denied):
+        await lines(Assembly(asked, window, Lines(), AssemblyRules(5, Job())))
 
 
 @in_loop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -85,6 +85,34 @@ def test_a_stopped_job_is_learnt_of_and_the_next_request_begins_another(bench: B
         assert told == [False, True]
         assert bench.record(work.job_id).progress.counters == {"objects": 3}
         work.end()
+        later = await one.begin("get-batch", "b")
+        assert later.job_id != work.job_id
+        later.end()
+        await one.close()
+
+    asyncio.run(run())
+
+
+def test_a_job_is_looked_up_again_only_after_a_change(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    join = bench.standing.join_sync
+
+    def watched(kind: str, arguments: Mapping[str, str], now_ns: int) -> JobRecord:
+        looked.append(kind)
+        return join(kind, arguments, now_ns)
+
+    monkeypatch.setattr(bench.standing, "join_sync", watched)
+
+    async def run() -> None:
+        one, _ = bench.workers
+        # The first looks before the job is there, so the second has to look once more.
+        for _ in range(5):
+            work = await one.begin("get-batch", "b")
+            work.end()
+        assert len(looked) == 2
+        bench.records.stop_sync(work.job_id, 5)
         later = await one.begin("get-batch", "b")
         assert later.job_id != work.job_id
         later.end()

@@ -58,6 +58,26 @@ def test_outcomes_in_order(tmp_path: Path) -> None:
     run(story())
 
 
+def test_what_is_at_hand(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with opened(tmp_path, mountpaths=2) as box:
+            for n in range(9):
+                await box.put(f"k{n}", pattern(100, n))
+            sender, items = sender_of(box), [item(f"k{n}") for n in range(9)]
+            assert not sender.at_hand(items, ROOM)
+            await sender.read(items[:8], ROOM)
+            expected = [pattern(100, n) for n in range(8)]
+            assert [each.data for each in sender.at_hand(items, ROOM)] == expected
+            assert len(sender.at_hand(items, 150)) == 2
+            for other in (item("k0", 1, 2), item("k0", member="m"), item("none")):
+                assert len(sender.at_hand([items[0], other, items[1]], ROOM)) == 1
+            for n in range(9):
+                await box.put(f"k{n}", b"other")
+            assert not sender.at_hand(items, ROOM)
+
+    run(story())
+
+
 def test_ranges(tmp_path: Path) -> None:
     async def story() -> None:
         async with opened(tmp_path) as box:
