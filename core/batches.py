@@ -67,8 +67,8 @@ class BatchSender(Protocol):
     """Reads items from one node. Errors of items are values, so that one that fails does not fail its run."""
 
     def at_hand(self, items: Sequence[BatchItem], max_bytes: int) -> Sequence[ItemData]:
-        """The bytes of as many of the first items as memory has, and little more than `max_bytes` in all. Does not
-        block; may give nothing though memory has something."""
+        """The bytes of all the items, or of as many of the first ones as make up `max_bytes`, if memory has them; else
+        nothing. Does not block."""
 
     async def read(self, items: Sequence[BatchItem], max_bytes: int) -> Sequence[Outcome]:
         """An outcome for each, in order. What would make the run much longer than `max_bytes` is None.

@@ -61,12 +61,14 @@ class LocalBatchSender:
         owner_of = self._mountpaths.owner
         owner, plain, left = None, _NOTHING, max_bytes
         for item in items:
+            if left <= 0:
+                break
             owns = owner_of(item.bucket, item.key)
             if owns is not owner:
                 owner, plain = owns, owns.opened().hot.plain()
             whole = plain.get((item.bucket.bucket_id, item.key))
-            if whole is None or left <= 0 or item.member or item.first or item.length:
-                break
+            if whole is None or item.member or item.first or item.length:
+                return ()
             left -= len(whole.data)
             found.append(whole)
         return found

@@ -159,8 +159,8 @@ class Window:
             self._taken_bytes = 0
 
     def _at_hand(self) -> Run | None:
-        """The next run, if memory has it: without a task, and without an end to wait for. Once it has not, it is not
-        asked again: what follows is read ahead."""
+        """The next run, if memory has it whole: without a task, and without an end to wait for. Once it has not, it is
+        not asked again: what follows is read ahead."""
         sender = None if self._check else self._senders.only()
         if sender is None or self._next == len(self._items):
             return None
