@@ -239,6 +239,35 @@ def test_objects_deleted_in_mid_batch(server: Server, s3: S3Client) -> None:
     assert sizes == [*([(False, 8 * MIB)] * 8), *([(False, 4096)] * 1000), *([(True, 0)] * 60)]
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_bucket_destroyed_in_mid_batch(server: Server, s3: S3Client, goes_on: bool) -> None:
+    """Its objects are missing, which ends the batch if they may not be; nothing else is sent in their place."""
+    s3.create_bucket(Bucket="doomed")
+    for n in range(30):
+        s3.put_object(Bucket="doomed", Key=f"d/{n}", Body=b"x" * 4096)
+    doomed = [{"objname": f"d/{n}", "bucket": "doomed"} for n in range(30)]
+    others = [{"objname": "large"}] * 8 + [{"objname": "s/1"}] * 1000
+    asked = json.dumps({"in": [*others, *doomed], "strm": True, "coer": goes_on})
+    before = ended(server)
+    url = f"{server.endpoint}/v1/ml/moss/batch"
+    with requests.get(url, data=asked, timeout=30, stream=True) as reply:
+        destroyed = requests.delete(
+            f"{server.endpoint}/v1/buckets/doomed", json={"action": "destroy-bck"}, timeout=30
+        )
+        assert destroyed.status_code == 200
+        if goes_on:
+            with tarfile.open(fileobj=reply.raw, mode="r|") as archive:
+                found = [(member.name, member.size) for member in archive]
+            assert found[:8] == [("batch/large", 8 * MIB)] * 8
+            assert found[8:1008] == [("batch/s/1", 4096)] * 1000
+            assert found[1008:] == [(f"__404__/doomed/d/{n}", 0) for n in range(30)]
+        else:
+            with pytest.raises(requests.exceptions.ChunkedEncodingError):
+                for _ in reply.iter_content(MIB):
+                    pass
+    soon(lambda: ended(server) > before, "the batch goes on")
+
+
 def test_worker_killed_in_mid_batch(server: Server, s3: S3Client) -> None:
     """The client sees a cut, and the next batch is served."""
     sock = begin(server, ["large"] * 500)
