@@ -19,6 +19,8 @@ from s3api.call import Request
 from s3api.document import read_document
 
 PREFIX = b"/v1/"
+_MAX_BRACKETS = 1_000_000
+"""In a message: an empty list of two bytes takes 64 when it is decoded, an item of a batch 200."""
 OpenBody = Callable[[AsyncIterable[bytes]], BodyStream]
 _TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
 PROVIDERS = {"s3": "aws", "gs": "gcp", "az": "azure", "oc": "oci", "": "ais"}
@@ -87,9 +89,14 @@ class NativeRequest:
         return default if text is None or text == "" else text.lower() in _TRUE
 
     async def read_raw(self) -> bytes:
-        """The body of a message, true to what its sender signed. Raises EntityTooLarge, DigestMismatch."""
+        """The body of a message, true to what its sender signed. Raises EntityTooLarge, DigestMismatch,
+        InvalidArgument."""
         assert self.open_body is not None
-        return await read_document(self.open_body(self.body), self.max_message_bytes)
+        raw = await read_document(self.open_body(self.body), self.max_message_bytes)
+        if raw.count(b"{") + raw.count(b"[") > _MAX_BRACKETS:
+            reason = f"the message has more than {_MAX_BRACKETS} objects and lists"
+            raise InvalidArgument(name="body", value="", reason=reason)
+        return raw
 
     async def read_json(self) -> Any:
         """The body as JSON; None for an empty one. Raises EntityTooLarge, InvalidArgument."""

@@ -126,10 +126,11 @@ def test_a_users_policy_says_which_buckets_jobs_make(guarded: Guarded, alice: Cl
             "Statement": [
                 {
                     "Effect": "Allow",
-                    "Action": "s3:*",
+                    "Action": "*",
                     "Resource": ["arn:aws:s3:::mine-*", "arn:aws:s3:::copies*"],
                 },
                 {"Effect": "Deny", "Action": "s3:CreateBucket", "Resource": "arn:aws:s3:::copies*"},
+                {"Effect": "Deny", "Action": "s3:Delete*", "Resource": "arn:aws:s3:::mine-1/k"},
             ],
         }
     )
@@ -145,8 +146,12 @@ def test_a_users_policy_says_which_buckets_jobs_make(guarded: Guarded, alice: Cl
     with refused(403):
         source.rename("copies-2")
     with refused(403):
+        source.rename("mine-kept")
+    with refused(403):
         source.objects(obj_names=["k"]).copy(carol.bucket("copies-2"))
     copy(carol, "mine-1", "mine-2")
+    carol.job(carol.bucket("mine-2").rename("mine-3")).wait(timeout=TIMEOUT_S)
+    assert carol.bucket("mine-3").object("k").get_reader().read_all() == b"data"
 
 
 def test_who_may_delete_a_bucket_may_not_destroy_what_is_in_it(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 from aistore.sdk import Bucket
+from mypy_boto3_s3 import S3Client
 
 from tests.server import Server
 
@@ -82,6 +83,34 @@ def test_messages(url: str, http: requests.Session, bucket: Bucket) -> None:
                 reply = http.request(method, f"{url}?{query}", data=message, timeout=10)
                 assert 400 <= reply.status_code < 500, (method, query, message[:80])
     assert http.get(url, timeout=10).content == b"data"
+
+
+def test_nothing_is_told_of_what_a_clients_key_encrypts(
+    url: str, http: requests.Session, bucket: Bucket, s3: S3Client
+) -> None:
+    s3.put_object(
+        Bucket=bucket.name,
+        Key="sealed",
+        Body=b"data",
+        Metadata={"of": "the sealed"},
+        SSECustomerAlgorithm="AES256",
+        SSECustomerKey="k" * 32,
+    )
+    where = url.replace("/k", "/sealed")
+    for method in ("HEAD", "GET"):
+        for query in ("", "?props=all", "?archpath=x"):
+            reply = http.request(method, where + query, timeout=10)
+            assert reply.status_code == 400
+            assert "ais-custom-md" not in reply.headers
+
+
+@pytest.mark.parametrize("path", ["buckets/BUCKET", "ml/moss/BUCKET"])
+def test_messages_of_brackets(server: Server, http: requests.Session, url: str, path: str) -> None:
+    where = f"{server.endpoint}/v1/{path.replace('BUCKET', url.split('/')[-2])}"
+    for piece in (b"[],", b"{},", b"[{},"):
+        message = b'{"action":"list","in":[' + piece * 1_000_000 + b"{}]}"
+        reply = http.request("GET", where, data=message, timeout=20)
+        assert (reply.status_code, "objects and lists" in reply.text) == (400, True)
 
 
 @pytest.mark.parametrize("half", ['"\\ud800"', '"\\uDFFF"', '"\xed\xa0\x80"'])

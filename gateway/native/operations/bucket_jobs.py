@@ -13,6 +13,7 @@ from core.names import MAX_KEY_BYTES, BucketRef, ObjectKey
 from core.types import Bucket
 from gateway.native.bucket_names import admit_new_bucket, ref_of_uname
 from gateway.native.call import NativeCall, NativeResponse, Row
+from gateway.native.operations.buckets import admit_emptying
 from gateway.native.operations.jobs import ask_for
 from jobs.buckets import BUCKET_ID, OPTIONS, USER, CopyOptions
 from jobs.parallel import MAX_WORKERS
@@ -73,6 +74,11 @@ async def move_bucket(call: NativeCall) -> NativeResponse:
     """Give a bucket another name; answers the job's id."""
     bucket, to = call.bucket(), _target_ref(call)
     await call.require("weir:RenameBucket", Permission.MOVE_BUCKET, bucket)
+    # Under the old name all is gone, and out of the reach of users' policies that say it.
+    await call.require("s3:DeleteBucket", Permission.MOVE_BUCKET, bucket)
+    if not bucket.props.policy:
+        # With one, the job refuses.
+        await admit_emptying(call, bucket, Permission.MOVE_BUCKET)
     if to == bucket.ref:
         raise InvalidArgument(name="bck_to", value=to.name, reason="that is its name already")
     await admit_new_bucket(call, to)

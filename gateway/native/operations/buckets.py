@@ -41,17 +41,17 @@ async def destroy_bucket(call: NativeCall) -> NativeResponse:
     """With all that is in it; the S3 front is strict about that."""
     bucket = call.bucket()
     await call.require("s3:DeleteBucket", Permission.DESTROY_BUCKET, bucket)
-    user = call.identity.user
-    if bucket.props.policy or (user is not None and user.policies):
-        await _admit_emptying(call, bucket)
+    await admit_emptying(call, bucket, Permission.DESTROY_BUCKET)
     await call.store.destroy_bucket(bucket)
     return NativeResponse()
 
 
-async def _admit_emptying(call: NativeCall, bucket: Bucket) -> None:
-    """Policies that permit to delete a bucket mean S3's, which must be empty: each version in it is asked for.
-    Raises Denied, InvalidBucketState where they are too many."""
-    needed = Permission.DESTROY_BUCKET
+async def admit_emptying(call: NativeCall, bucket: Bucket, needed: Permission) -> None:
+    """Policies that permit to delete a bucket mean S3's, which must be empty: where there are any, each version in it
+    is asked for. Raises Denied, InvalidBucketState where they are too many."""
+    user = call.identity.user
+    if not bucket.props.policy and (user is None or not user.policies):
+        return
     query = VersionListQuery()
     for _ in range(_MAX_PAGES):
         page = await call.store.list_versions(bucket, query)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from core.claims import Permission
 from core.errors import InvalidArgument, NoSuchKey
 from core.names import ObjectKey, parse_object_key
+from core.sealing import check_customer_key
 from core.types import ByteRange, Conditions, ObjectChanges
 from gateway.native.call import NativeCall, NativeResponse, Row, parse_native_key
 from gateway.native.faults import NoSuchTransform
@@ -92,6 +93,9 @@ async def head_object(call: NativeCall) -> NativeResponse:
         return await head_member(call, bucket, key)
     info = await call.store.head(bucket, key, conditions=read_conditions(request.headers))
     check_owner(call, bucket, info)
+    if info.encryption is not None:
+        # Of what a client's own key encrypts nothing is told without it, as in S3; nobody can send it here.
+        check_customer_key(bucket, key, info.encryption, None)
     presence = query.get("presence", "")
     if presence == _ABSENT_FROM_CLUSTER:
         raise NoSuchKey(key=key)
