@@ -111,6 +111,9 @@ class _Copying:
         stage, after = self.context.cursor[:1] or _COPYING, self.context.cursor[1:]
         workers = 1 if options.workers < 0 else options.workers or _DEFAULT_WORKERS
         if stage == _COPYING:
+            if not options.is_dry_run:
+                self._say("looking how much there is")
+                self.context.expect(await self._count())
             self._say("counting" if options.is_dry_run else "copying")
             await self._each(self.source, _COPYING, after, self._copy, workers)
             after = ""
@@ -119,6 +122,15 @@ class _Copying:
             self._say("removing what the source does not have")
             await self._each(self.target, _REMOVING, after, self._remove, workers)
         self._say("")
+
+    async def _count(self) -> int:
+        """How many objects there are to copy, from the first on: those copied before count too."""
+        count = 0
+        async for _ in self._listed(self.source, _COPYING, ""):
+            count += 1
+            if count % _PAGE == 0:
+                self.context.check()
+        return count
 
     def _say(self, stage: str) -> None:
         what = f"{self.context.arguments[BUCKET]} to {self.context.arguments[TO_BUCKET]}"

@@ -93,6 +93,8 @@ class GroupRun:
         self.store = store
         self.context = context
         self.request = request = GroupRequest.of_arguments(context.arguments)
+        if request.selection.names is not None:
+            context.expect(len(request.selection.names))
         self.source = _bucket(control, request.source, request.source_id)
         self.target = self.source
         if request.target is not None:

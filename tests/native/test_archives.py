@@ -15,6 +15,7 @@ from aistore.sdk.errors import AISError, ErrObjNotFound
 from mypy_boto3_s3 import S3Client
 
 from core.shards import ShardFormat
+from tests.native.jobs import succeeded
 from tests.server import Server
 from tests.unit.storage.archives import packed, tar, zipped
 from tests.unit.storage.box import pattern
@@ -273,7 +274,7 @@ def archived(client: Client, bucket: Bucket, names: list[str], **options: bool) 
     group = bucket.objects(obj_names=names)
     jobs = [job for each in FORMATS for job in group.archive(f"made{each}", **options)]
     for job_id in jobs:
-        assert client.job(job_id).wait_for_idle(timeout=25).success
+        succeeded(client, job_id)
 
 
 def test_made_of_objects(client: Client, bucket: Bucket, s3: S3Client) -> None:

@@ -6,10 +6,9 @@ import asyncio
 from typing import Any
 
 from core.claims import Permission
-from core.errors import InvalidArgument, InvalidBucketState
-from core.jobs import JobRecord, JobState, NoSuchJob
+from core.errors import InvalidArgument
+from core.jobs import JobRecord, JobState
 from core.names import MAX_KEY_BYTES
-from core.types import Bucket
 from gateway.native.call import (
     NativeCall,
     NativeResponse,
@@ -17,6 +16,7 @@ from gateway.native.call import (
     json_response,
     text_response,
 )
+from gateway.native.operations.summaries import find_summary
 from jobs.parallel import MAX_WORKERS
 from jobs.shard_index import (
     BUCKET_ID,
@@ -26,8 +26,6 @@ from jobs.shard_index import (
     index_arguments,
     summary_arguments,
 )
-
-_MAX_ID_LENGTH = 64
 
 
 async def index_shards(call: NativeCall) -> NativeResponse:
@@ -54,7 +52,7 @@ async def summarize_shards(call: NativeCall) -> NativeResponse:
     if not job_id:
         arguments = summary_arguments(bucket, _prefix(fields.get("prefix")))
         return text_response((await _add(call, SUMMARY_SHARD, arguments)).job_id, 202)
-    record = await _find(call, bucket, str(job_id))
+    record = await find_summary(call, SUMMARY_SHARD, bucket, str(job_id))
     if record.state is not JobState.FINISHED:
         return text_response(record.job_id, 202)
     count = ShardCount.read(record.progress.cursor)
@@ -74,19 +72,6 @@ async def summarize_shards(call: NativeCall) -> NativeResponse:
 async def _add(call: NativeCall, kind: str, arguments: dict[str, str]) -> JobRecord:
     services = call.services
     return await asyncio.to_thread(services.jobs.add_sync, kind, arguments, services.clock.now_ns())
-
-
-async def _find(call: NativeCall, bucket: Bucket, job_id: str) -> JobRecord:
-    """The record of this bucket's summary. Raises NoSuchJob, InvalidBucketState."""
-    if len(job_id) > _MAX_ID_LENGTH:
-        raise NoSuchJob(job_id=job_id[:_MAX_ID_LENGTH])
-    record = await asyncio.to_thread(call.services.jobs.get_sync, job_id)
-    is_ours = record.arguments.get(BUCKET_ID) == str(bucket.bucket_id)
-    if record.kind != SUMMARY_SHARD or not is_ours:
-        raise NoSuchJob(job_id=job_id)
-    if record.state in (JobState.STOPPED, JobState.FAILED):
-        raise InvalidBucketState(reason=f"summary {job_id} {record.state.value}: {record.error}")
-    return record
 
 
 def _prefix(value: Any) -> str:

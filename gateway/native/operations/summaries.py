@@ -39,7 +39,7 @@ async def summarize(call: NativeCall) -> NativeResponse:
     if not job_id:
         prefix = _text(fields.get("prefix"), "prefix")
         return text_response((await _start(call, bucket, prefix)).job_id, 202)
-    record = await _find(call, bucket, job_id)
+    record = await find_summary(call, SUMMARY_KIND, bucket, job_id)
     if record.state is not JobState.FINISHED:
         return text_response(job_id, 202)
     return json_response([await _summary(call, bucket, record)])
@@ -55,7 +55,7 @@ async def head(call: NativeCall) -> NativeResponse:
     headers = [props_header(bucket)]
     job_id = query.get("uuid", "")
     if job_id:
-        record = await _find(call, bucket, job_id)
+        record = await find_summary(call, SUMMARY_KIND, bucket, job_id)
     else:
         record = await _start(call, bucket, _prefix_of_path(call))
     headers.append((b"ais-xaction-id", record.job_id.encode()))
@@ -93,15 +93,12 @@ async def _start(call: NativeCall, bucket: Bucket, prefix: str) -> JobRecord:
     )
 
 
-async def _find(call: NativeCall, bucket: Bucket, job_id: str) -> JobRecord:
-    """The record of this bucket's summary. Raises NoSuchJob, InvalidBucketState."""
+async def find_summary(call: NativeCall, kind: str, bucket: Bucket, job_id: str) -> JobRecord:
+    """The record of a summary of this bucket. Raises NoSuchJob, InvalidBucketState."""
     if len(job_id) > _MAX_ID_LENGTH:
         raise NoSuchJob(job_id=job_id[:_MAX_ID_LENGTH])
     record = await asyncio.to_thread(call.services.jobs.get_sync, job_id)
-    is_ours = record.kind == SUMMARY_KIND and record.arguments.get("bucket_id") == str(
-        bucket.bucket_id
-    )
-    if not is_ours:
+    if record.kind != kind or record.arguments.get("bucket_id") != str(bucket.bucket_id):
         raise NoSuchJob(job_id=job_id)
     if record.state in (JobState.STOPPED, JobState.FAILED):
         raise InvalidBucketState(reason=f"summary {job_id} {record.state.value}: {record.error}")
