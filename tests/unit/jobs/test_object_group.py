@@ -113,6 +113,14 @@ async def test_delete() -> None:
     assert await names_in(place, place.source) == []
 
 
+async def test_jobs_on_named_objects_say_how_many() -> None:
+    place = await Place().open("a", "b", "c")
+    for selection, total in ((named("a", "b"), 2), (Selection(), 0)):
+        context = place.context(place.request(selection))
+        await CopyObjectsJob(place.store, place).run(context)
+        assert context.progress.total == total
+
+
 async def test_absent_objects_fail_who_named_them() -> None:
     place = await Place().open("a", "b")
     for kind in (place.delete, place.copy):
