@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from core.batches import TO_THE_END, BatchItem
@@ -59,7 +61,7 @@ def parse_batch(raw: bytes, call: NativeCall) -> BatchRequest:
     if mime not in _FORMATS:
         raise InvalidArgument(name="mime", value=mime, reason=f"unknown archive format {mime!r}")
     buckets = _Buckets(call)
-    items = [_parse_item(each, buckets) for each in body.items]
+    items = _parse_items(body.items, buckets)
     return BatchRequest(
         items,
         buckets.named(None, None) if call.request.bucket_name else items[0].bucket,
@@ -110,6 +112,35 @@ class _Buckets:
         except NoSuchBucket as error:
             error.fields["ref"] = ref
             raise
+
+
+def _parse_items(asked: Sequence[_In], buckets: _Buckets) -> list[BatchItem]:
+    """Most items of a batch are whole objects of the bucket of the item before: those are made here, in half the time
+    that `_parse_item` takes."""
+    items: list[BatchItem] = []
+    last_name: str | None = None
+    last_provider: str | None = None
+    last_bucket: Bucket | None = None
+    for each in asked:
+        name = each.objname
+        if (
+            last_bucket is None
+            or each.bucket != last_name
+            or each.provider != last_provider
+            or each.uname
+            or each.archpath
+            or each.start is not None
+            or each.length is not None
+            or not name
+            or not _is_plain_name(name)
+        ):
+            item = _parse_item(each, buckets)
+            items.append(item)
+            if not each.uname:
+                last_name, last_provider, last_bucket = each.bucket, each.provider, item.bucket
+        else:
+            items.append(BatchItem(last_bucket, ObjectKey(name)))
+    return items
 
 
 def _parse_item(each: _In, buckets: _Buckets) -> BatchItem:
