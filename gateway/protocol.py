@@ -276,6 +276,7 @@ class Protocol(HttpToolsProtocol):
         if newest is None or newest.response_complete or newest.more_body:
             return False
         newest.keep_alive = False
+        newest.is_half_closed = True
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:

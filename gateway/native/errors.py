@@ -14,7 +14,7 @@ from core import errors
 from core.jobs import NoSuchJob
 from core.names import BucketRef
 from core.shards import BadShard, NoSuchMember, NotAShard, ShardChanged
-from gateway.batch.errors import BatchStopped, TooManySoftErrors
+from gateway.batch.errors import BatchStopped, ClientLeft, TooManySoftErrors
 from gateway.native.call import NativeResponse
 from gateway.native.faults import (
     NoSuchKind,
@@ -105,6 +105,11 @@ _ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
         400,
         "",
         lambda e, _, __: f"more than {e.max_errors} items failed, at last: {message_of(e.error)}",
+    ),
+    ClientLeft: (
+        400,
+        "",
+        lambda _, __, ___: "the connection was closed on the client's side too early",
     ),
     BatchStopped: (410, "ErrAborted", lambda _, __, ___: "the get-batch job was stopped"),
     NoSuchRoute: (404, "", lambda e, _, __: f"no such path: {e.path}"),

@@ -61,6 +61,7 @@ class NativeFront:
             request = NativeRequest(s3, resource, names, body, scope["headers"], _MAX_MESSAGE_BYTES)
         else:
             request = _easy_request(s3, body, scope["headers"])
+        request.receive = receive
         try:
             response = await self._answer(request)
         except ClientGone:

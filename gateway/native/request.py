@@ -7,7 +7,7 @@ JSON on raw bodies too; the route says whether there is one.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -21,6 +21,7 @@ from s3api.document import read_document
 PREFIX = b"/v1/"
 _MAX_BRACKETS = 1_000_000
 """In a message: an empty list of two bytes takes 64 when it is decoded, an item of a batch 200."""
+Receive = Callable[[], Awaitable[dict[str, Any]]]
 OpenBody = Callable[[AsyncIterable[bytes]], BodyStream]
 _TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
 PROVIDERS = {"s3": "aws", "gs": "gcp", "az": "azure", "oc": "oci", "": "ais"}
@@ -50,7 +51,7 @@ class NativeRequest:
     what addresses objects. `s3` is the same request as the S3 front sees it: headers, query, and what signatures are
     made of. `given_message` and `given_query` are what an easy URL says of these by itself; a message that was read is
     kept as well. `open_body` makes of the body the stream that is held to what the sender signed and claims; it is
-    known once the sender is.
+    known once the sender is. `receive` is what the body comes by.
     """
 
     s3: Request
@@ -62,6 +63,7 @@ class NativeRequest:
     given_message: ActionMessage | None = field(default=None)
     given_query: Mapping[str, str] = field(default_factory=dict)
     open_body: OpenBody | None = None
+    receive: Receive | None = None
 
     @property
     def method(self) -> str:
@@ -97,6 +99,12 @@ class NativeRequest:
             reason = f"the message has more than {_MAX_BRACKETS} objects and lists"
             raise InvalidArgument(name="body", value="", reason=reason)
         return raw
+
+    async def is_client_there(self) -> bool:
+        """Whether the client, whose whole body was read, still has its side of the connection open."""
+        if self.receive is None:
+            return True
+        return bool((await self.receive())["type"] != "http.disconnect")
 
     async def read_json(self) -> Any:
         """The body as JSON; None for an empty one. Raises EntityTooLarge, InvalidArgument."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import socket
 import tarfile
@@ -79,6 +80,11 @@ def begin(server: Server, keys: list[str]) -> socket.socket:
     return sock
 
 
+def multipart_message(keys: list[str]) -> bytes:
+    body = json.loads(message(keys))
+    return json.dumps({**body, "strm": False}).encode()
+
+
 def is_whole(sock: socket.socket) -> bool:
     """Whether what is left of an answer has the end that it should. Closes the connection."""
     sock.settimeout(DEADLINE_S)
@@ -123,6 +129,24 @@ def test_client_that_goes_and_client_that_stalls(server: Server, s3: S3Client) -
             # What was in the buffers is still there, and then the connection is cut.
             assert not is_whole(sock)
     assert requests.get(f"{server.endpoint}/-/health", timeout=5).status_code == 200
+
+
+@pytest.mark.parametrize("is_half", [True, False])
+def test_client_that_goes_while_a_multipart_answer_is_made(
+    server: Server, s3: S3Client, *, is_half: bool
+) -> None:
+    """Nothing is sent then. Of 2 GB that the answer would come to, little is read before the end is noticed."""
+    before = ended(server)
+    body = multipart_message(["large"] * 2000)
+    head = b"POST /v1/ml/moss/batch HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n"
+    with socket.create_connection((server.host, server.port)) as sock:
+        sock.settimeout(DEADLINE_S)
+        sock.sendall(head % len(body) + body)
+        if is_half:
+            sock.shutdown(socket.SHUT_WR)
+            assert sock.recv(12) == b"HTTP/1.1 400"
+    soon(lambda: ended(server) > before, "the batch goes on")
+    assert int(re.findall(r"object_bytes=(\d+)", server.log_path.read_text())[-1]) < 1000 * MIB
 
 
 def test_many_at_once(server: Server, s3: S3Client) -> None:

@@ -9,6 +9,7 @@ from core.batches import BatchItem
 from core.claims import Permission
 from core.errors import StoreError
 from core.types import Bucket
+from gateway.batch.errors import ClientLeft
 from gateway.batch.multipart import Envelope, Spool, describe_outcomes, make_envelope
 from gateway.batch.request import BatchRequest
 from gateway.batch.service import Batch, BatchSettings
@@ -31,7 +32,7 @@ async def get_batch(call: NativeCall) -> NativeResponse:
     batch = await assembler.begin(request, check)
     try:
         if not request.is_streaming:
-            return await _buffered(assembler.settings, request, batch)
+            return await _buffered(call, assembler.settings, request, batch)
         await batch.prime()
     except BaseException:
         await batch.aclose()
@@ -68,11 +69,16 @@ async def _authorize(call: NativeCall, request: BatchRequest) -> Check | None:
     return check
 
 
-async def _buffered(settings: BatchSettings, request: BatchRequest, batch: Batch) -> NativeResponse:
+async def _buffered(
+    call: NativeCall, settings: BatchSettings, request: BatchRequest, batch: Batch
+) -> NativeResponse:
     spool = Spool(settings.spool_directory, settings.max_buffered_bytes)
     try:
         async for block in batch:
             await spool.write(block)
+            # Nothing is sent meanwhile, so that this alone tells of a client that has gone.
+            if not await call.request.is_client_there():
+                raise ClientLeft
         told = [
             (size_bytes, "" if error is None else message_of(error))
             for size_bytes, error in batch.told or ()
