@@ -11,7 +11,7 @@ from core.errors import NoSuchBucket
 from core.listing import ListPage, ListQuery
 from core.names import BucketName, BucketRef
 from core.types import Bucket
-from jobs.queue import JobContext
+from jobs.queue import JobContext, OnDemand
 
 SUMMARY_KIND = "summary-bck"
 
@@ -63,19 +63,14 @@ def summary_arguments(bucket: Bucket, prefix: str) -> dict[str, str]:
     }
 
 
-class BucketSummaryJob:
+class BucketSummaryJob(OnDemand):
     """A JobKind. Its cursor is the count so far, so no object counts twice whoever goes on with it."""
 
     name = SUMMARY_KIND
-    is_exclusive = False
-    interval_s = None
 
     def __init__(self, store: Listed, control: ControlStore) -> None:
         self._store = store
         self._control = control
-
-    def is_needed(self) -> bool:
-        return False
 
     async def run(self, context: JobContext) -> None:
         arguments = context.arguments

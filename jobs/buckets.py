@@ -18,7 +18,7 @@ from core.protocols import ObjectService
 from core.types import Bucket, ObjectInfo, User
 from jobs.copying import Copier, NameMap
 from jobs.parallel import work_through
-from jobs.queue import JobContext
+from jobs.queue import JobContext, OnDemand
 
 USER = "user"
 """The argument that says on whose behalf a job works, by the user's id."""
@@ -61,19 +61,13 @@ class CopyOptions:
         return ", ".join(said)
 
 
-class CopyBucketJob:
+class CopyBucketJob(OnDemand):
     """JobKind: copies the objects of a bucket into another, and may remove what is there beside them."""
 
     name = "copy-bck"
-    is_exclusive = False
-    interval_s: float | None = None
 
     def __init__(self, service: ObjectService) -> None:
         self._service = service
-
-    def is_needed(self) -> bool:
-        """As JobKind."""
-        return False
 
     async def run(self, context: JobContext) -> None:
         """As JobKind."""
@@ -194,19 +188,13 @@ class _Copying:
         return True
 
 
-class MoveBucketJob:
+class MoveBucketJob(OnDemand):
     """JobKind: gives a bucket another name. It is one step, so that it is done or not."""
 
     name = "move-bck"
-    is_exclusive = False
-    interval_s: float | None = None
 
     def __init__(self, service: ObjectService) -> None:
         self._service = service
-
-    def is_needed(self) -> bool:
-        """As JobKind."""
-        return False
 
     async def run(self, context: JobContext) -> None:
         """As JobKind."""

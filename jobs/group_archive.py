@@ -15,7 +15,7 @@ from core.protocols import ObjectStore
 from core.shards import NewMember, NotAShard, ShardChanged, ShardFormat, Shards
 from core.types import CannedAcl, ObjectAttributes
 from jobs.object_group import Control, GroupRun, Wanted
-from jobs.queue import JobContext
+from jobs.queue import JobContext, OnDemand
 
 ARCHIVE = "archive"
 
@@ -23,7 +23,7 @@ _ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class ArchiveJob:
+class ArchiveJob(OnDemand):
     """A JobKind. Options: `key` is the shard's and `format` its ending; `with_bucket` puts the source bucket's name
     before members' paths, `base_names` leaves only the last component of objects' names; `appends` keeps what the shard
     has, if there is one.
@@ -34,16 +34,8 @@ class ArchiveJob:
     store: ObjectStore
     shards: Shards
     control: Control
-    interval_s: float | None = None
-    is_exclusive: bool = False
 
-    @property
-    def name(self) -> str:
-        return ARCHIVE
-
-    def is_needed(self) -> bool:
-        """It is done on demand only."""
-        return False
+    name = ARCHIVE
 
     async def run(self, context: JobContext) -> None:
         run = GroupRun(self.store, self.control, context)

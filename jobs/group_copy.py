@@ -12,7 +12,7 @@ from core.protocols import ObjectStore
 from jobs.copying import Copier, NameMap
 from jobs.object_group import Control, GroupRun, Wanted
 from jobs.parallel import work_through
-from jobs.queue import JobContext
+from jobs.queue import JobContext, OnDemand
 
 COPY_OBJECTS = "copy-listrange"
 
@@ -20,22 +20,14 @@ _COPY, _PRUNE = "copy:", "prune:"
 
 
 @dataclass(frozen=True, slots=True)
-class CopyObjectsJob:
+class CopyObjectsJob(OnDemand):
     """A JobKind. Options: `prepend` and `extensions` name the copies; `is_dry_run` only counts; `synchronizes` deletes
     from the target what is selected and not in the source."""
 
     store: ObjectStore
     control: Control
-    interval_s: float | None = None
-    is_exclusive: bool = False
 
-    @property
-    def name(self) -> str:
-        return COPY_OBJECTS
-
-    def is_needed(self) -> bool:
-        """It is done on demand only."""
-        return False
+    name = COPY_OBJECTS
 
     async def run(self, context: JobContext) -> None:
         run = _CopyRun(GroupRun(self.store, self.control, context))

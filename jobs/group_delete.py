@@ -12,28 +12,20 @@ from core.origin import Origin
 from core.protocols import ObjectStore
 from jobs.object_group import Control, GroupRun
 from jobs.parallel import work_through
-from jobs.queue import JobContext
+from jobs.queue import JobContext, OnDemand
 from jobs.selection import Piece, pieces
 
 DELETE_OBJECTS = "delete-listrange"
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteObjectsJob:
+class DeleteObjectsJob(OnDemand):
     """A JobKind. Where deletes leave markers, so do these."""
 
     store: ObjectStore
     control: Control
-    interval_s: float | None = None
-    is_exclusive: bool = False
 
-    @property
-    def name(self) -> str:
-        return DELETE_OBJECTS
-
-    def is_needed(self) -> bool:
-        """It is done on demand only."""
-        return False
+    name = DELETE_OBJECTS
 
     async def run(self, context: JobContext) -> None:
         run = GroupRun(self.store, self.control, context)

@@ -37,7 +37,7 @@ from core.types import (
     ObjectInfo,
 )
 from jobs.local_files import LocalFile, LocalPath, allowed_path, files_sync, is_directory_sync
-from jobs.queue import JobContext
+from jobs.queue import JobContext, OnDemand
 
 PROMOTE = "promote"
 _READ_BYTES = 1024**2
@@ -164,18 +164,13 @@ def file_key(promotion: Promotion, source: LocalPath) -> ObjectKey:
 
 
 @dataclass(frozen=True, slots=True)
-class PromoteJob:
+class PromoteJob(OnDemand):
     """A JobKind."""
 
     store: ObjectStore
     control: Buckets
     roots: Sequence[Path]
-    name: str = PROMOTE
-    is_exclusive: bool = False
-    interval_s: float | None = None
-
-    def is_needed(self) -> bool:
-        return False
+    name = PROMOTE
 
     async def run(self, context: JobContext) -> None:
         promotion = Promotion.parse(context.arguments)

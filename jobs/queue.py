@@ -136,6 +136,17 @@ class JobKind(Protocol):
         fails the job. Of kinds that idle (core.job_table) the job then stays for a while, running but idle."""
 
 
+class OnDemand:
+    """What a JobKind has that runs when it is asked for and at no other time, beside others of its kind."""
+
+    is_exclusive = False
+    interval_s: float | None = None
+
+    def is_needed(self) -> bool:
+        """As JobKind."""
+        return False
+
+
 @dataclass(slots=True)
 class _Running:
     record: JobRecord

@@ -15,7 +15,7 @@ from core.shard_indexes import is_tar_key
 from core.shards import IndexState, Shards
 from core.types import Bucket, ObjectInfo
 from jobs.parallel import MAX_WORKERS, work_through
-from jobs.queue import JobContext
+from jobs.queue import JobContext, OnDemand
 
 INDEX_SHARD = "index-shard"
 SUMMARY_SHARD = "summary-shard"
@@ -51,21 +51,16 @@ def index_arguments(
     return found
 
 
-class IndexShardJob:
+class IndexShardJob(OnDemand):
     """A JobKind: makes an index for each TAR shard of a bucket that has no valid one. Bad shards are counted and passed
     over. Goes on after the last key before which all are done."""
 
     name = INDEX_SHARD
-    is_exclusive = False
-    interval_s = None
 
     def __init__(self, store: Listed, shards: Shards, buckets: Buckets) -> None:
         self._store = store
         self._shards = shards
         self._buckets = buckets
-
-    def is_needed(self) -> bool:
-        return False
 
     async def run(self, context: JobContext) -> None:
         bucket = _bucket_of(context.arguments, self._buckets)
@@ -201,20 +196,15 @@ def summary_arguments(bucket: Bucket, prefix: str) -> dict[str, str]:
     }
 
 
-class ShardSummaryJob:
+class ShardSummaryJob(OnDemand):
     """A JobKind. Its cursor is the count so far, so no shard counts twice whoever goes on with it."""
 
     name = SUMMARY_SHARD
-    is_exclusive = False
-    interval_s = None
 
     def __init__(self, store: Listed, shards: Shards, buckets: Buckets) -> None:
         self._store = store
         self._shards = shards
         self._buckets = buckets
-
-    def is_needed(self) -> bool:
-        return False
 
     async def run(self, context: JobContext) -> None:
         bucket = _bucket_of(context.arguments, self._buckets)

@@ -12,23 +12,17 @@ from core.job_table import BUCKET, parse_ref
 from core.listing import ListQuery
 from core.protocols import ObjectStore
 from jobs.periodic import ShouldStop
-from jobs.queue import JobContext
+from jobs.queue import JobContext, OnDemand
 
 _PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class NothingToDo:
+class NothingToDo(OnDemand):
     """A JobKind that says why there is nothing to do, and has done it."""
 
     name: str
     reason: str
-    is_exclusive: bool = False
-    interval_s: float | None = None
-
-    def is_needed(self) -> bool:
-        """As JobKind."""
-        return False
 
     async def run(self, context: JobContext) -> None:
         """As JobKind."""
@@ -45,17 +39,12 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
-class CleanupJob:
+class CleanupJob(OnDemand):
     """Removes what crashes left behind, now: a JobKind around a blocking function."""
 
     clean: Callable[[ShouldStop], Removed]
-    name: str = "cleanup-store"
-    is_exclusive: bool = True
-    interval_s: float | None = None
-
-    def is_needed(self) -> bool:
-        """As JobKind."""
-        return False
+    name = "cleanup-store"
+    is_exclusive = True
 
     async def run(self, context: JobContext) -> None:
         """As JobKind."""
@@ -67,18 +56,12 @@ class CleanupJob:
 
 
 @dataclass(frozen=True, slots=True)
-class WarmUpJob:
+class WarmUpJob(OnDemand):
     """Reads the records of all objects of a bucket, so that the pages of the index that have them are in memory."""
 
     control: ControlStore
     store: ObjectStore
-    name: str = "load-lom-cache"
-    is_exclusive: bool = False
-    interval_s: float | None = None
-
-    def is_needed(self) -> bool:
-        """As JobKind."""
-        return False
+    name = "load-lom-cache"
 
     async def run(self, context: JobContext) -> None:
         """As JobKind."""
