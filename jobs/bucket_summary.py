@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Protocol
 
 from core.control import ControlStore
-from core.errors import NoSuchBucket
-from core.listing import ListPage, ListQuery
+from core.listing import ListQuery
 from core.names import BucketName, BucketRef
 from core.types import Bucket
+from jobs.lookup import Listed, find_bucket
 from jobs.queue import JobContext, OnDemand
 
 SUMMARY_KIND = "summary-bck"
-
-
-class Listed(Protocol):
-    """What the job asks of an ObjectStore."""
-
-    async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +68,8 @@ class BucketSummaryJob(OnDemand):
     async def run(self, context: JobContext) -> None:
         arguments = context.arguments
         name = BucketName(arguments["bucket"])
-        bucket = self._control.bucket(
-            BucketRef(name, arguments["provider"], arguments["namespace"])
-        )
-        if bucket is None or str(bucket.bucket_id) != arguments["bucket_id"]:
-            raise NoSuchBucket(bucket=name)
+        ref = BucketRef(name, arguments["provider"], arguments["namespace"])
+        bucket = find_bucket(self._control, ref, arguments["bucket_id"])
         prefix = arguments["prefix"]
         context.say(f"bucket {name}, prefix {prefix!r}")
         count = BucketCount.read(context.cursor)

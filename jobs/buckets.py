@@ -11,12 +11,12 @@ from core.errors import NoSuchBucket, NoSuchKey, StoreError, Unavailable
 from core.events import with_origin
 from core.job_access import JobAccess
 from core.job_table import BUCKET, TO_BUCKET, parse_ref
-from core.listing import ListQuery
 from core.names import ObjectKey, UserId
 from core.origin import Origin
 from core.protocols import ObjectService
 from core.types import Bucket, ObjectInfo, User
 from jobs.copying import Copier, NameMap
+from jobs.lookup import objects_of
 from jobs.parallel import work_through
 from jobs.queue import JobContext, OnDemand
 
@@ -137,16 +137,10 @@ class _Copying:
     async def _listed(
         self, bucket: Bucket, stage: str, after: str
     ) -> AsyncIterator[tuple[str, ObjectInfo]]:
-        options = self.options
-        delimiter = "/" if options.is_flat else ""
-        while True:
-            query = ListQuery(options.prefix, delimiter, after, _PAGE)
-            page = await self.service.list_objects(bucket, query)
-            for info in page.entries:
-                yield stage + info.key, info
-            if not page.is_truncated:
-                return
-            after = page.next_after
+        delimiter = "/" if self.options.is_flat else ""
+        found = objects_of(self.service, bucket, self.options.prefix, after, delimiter=delimiter)
+        async for info in found:
+            yield stage + info.key, info
 
     async def _copy(self, info: ObjectInfo) -> None:
         try:

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from core.errors import NoSuchBucket, NotFound, StoreError
+from core.errors import NotFound, StoreError
 from core.job_table import BUCKET, TO_BUCKET, parse_ref, ref_text
 from core.names import BucketRef, ObjectKey, UserId
 from core.protocols import ObjectStore
 from core.types import Bucket, User
+from jobs.lookup import Buckets, find_bucket
 from jobs.queue import JobContext
 from jobs.selection import Selection, pieces
 
@@ -23,10 +24,9 @@ DEFAULT_WORKERS = 4
 _REQUEST = "request"
 
 
-class Control(Protocol):
+class Control(Buckets, Protocol):
     """What the jobs ask of the control store. Never blocks for long."""
 
-    def bucket(self, ref: BucketRef) -> Bucket | None: ...
     def user(self, user_id: UserId) -> User | None: ...
 
 
@@ -95,10 +95,10 @@ class GroupRun:
         self.request = request = GroupRequest.of_arguments(context.arguments)
         if request.selection.names is not None:
             context.expect(len(request.selection.names))
-        self.source = _bucket(control, request.source, request.source_id)
+        self.source = find_bucket(control, request.source, str(request.source_id))
         self.target = self.source
         if request.target is not None:
-            self.target = _bucket(control, request.target, request.target_id)
+            self.target = find_bucket(control, request.target, str(request.target_id))
         self.user = control.user(request.user_id) or User(request.user_id, "", "")
 
     async def each(self, bucket: Bucket, stage: str = "") -> AsyncIterator[tuple[str, Wanted]]:
@@ -124,10 +124,3 @@ class GroupRun:
             raise error
         logger.info("job %s: %s failed: %s", self.context.job_id, key, error)
         self.context.count(failed_objects=1)
-
-
-def _bucket(control: Control, ref: BucketRef, bucket_id: int) -> Bucket:
-    found = control.bucket(ref)
-    if found is None or found.bucket_id != bucket_id:
-        raise NoSuchBucket(bucket=ref.name)
-    return found

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 from core.acl import owner_of_new
 from core.errors import (
@@ -37,6 +36,7 @@ from core.types import (
     ObjectInfo,
 )
 from jobs.local_files import LocalFile, LocalPath, allowed_path, files_sync, is_directory_sync
+from jobs.lookup import Buckets, find_bucket
 from jobs.queue import JobContext, OnDemand
 
 PROMOTE = "promote"
@@ -84,12 +84,6 @@ class Promotion:
             said["overwrite"],
             said["delete"],
         )
-
-
-class Buckets(Protocol):
-    """What the job asks of the control store."""
-
-    def bucket(self, ref: BucketRef) -> Bucket | None: ...
 
 
 class FileBody:
@@ -212,9 +206,7 @@ class PromoteJob(OnDemand):
         self, context: JobContext, promotion: Promotion, path: LocalPath, key: ObjectKey
     ) -> str:
         """One file; gives why it failed, "" if it did not. What is full or lost ends the job."""
-        bucket = self.control.bucket(promotion.bucket)
-        if bucket is None:
-            raise NoSuchBucket(bucket=promotion.bucket.name)
+        bucket = find_bucket(self.control, promotion.bucket, "")
         try:
             info = await promote_file(self.store, bucket, key, path, promotion)
         except PreconditionFailed:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Protocol
 
-from core.errors import Corrupt, InvalidArgument, NoSuchBucket, NotFound
+from core.errors import Corrupt, InvalidArgument, NotFound
 from core.job_table import BUCKET, parse_ref, ref_text
-from core.listing import ListPage, ListQuery
 from core.names import BucketRef
 from core.shard_indexes import is_tar_key
 from core.shards import IndexState, Shards
 from core.types import Bucket, ObjectInfo
+from jobs.lookup import Buckets, Listed, find_bucket, objects_of
 from jobs.parallel import MAX_WORKERS, work_through
 from jobs.queue import JobContext, OnDemand
 
@@ -22,19 +21,6 @@ SUMMARY_SHARD = "summary-shard"
 PREFIX, WORKERS, SKIP_VERIFY, BUCKET_ID = "prefix", "num-workers", "skip-verify", "bucket_id"
 
 _DEFAULT_WORKERS = 4
-_PAGE = 1000
-
-
-class Buckets(Protocol):
-    """What the jobs ask of the control store. Never blocks for long."""
-
-    def bucket(self, ref: BucketRef) -> Bucket | None: ...
-
-
-class Listed(Protocol):
-    """What the jobs ask of an ObjectStore."""
-
-    async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage: ...
 
 
 def index_arguments(
@@ -91,8 +77,9 @@ class _IndexRun:
 
     async def _pieces(self) -> AsyncIterator[tuple[str, ObjectInfo]]:
         after = self._context.cursor
-        async for info in _shards_in(self._store, self._bucket, self._prefix, after):
-            yield info.key, info
+        async for info in objects_of(self._store, self._bucket, self._prefix, after):
+            if _is_shard(info):
+                yield info.key, info
 
     async def _index(self, info: ObjectInfo) -> None:
         try:
@@ -128,27 +115,14 @@ def _workers_of(arguments: Mapping[str, str]) -> int:
 
 
 def _bucket_of(arguments: Mapping[str, str], buckets: Buckets) -> Bucket:
-    """Raises NoSuchBucket, also for a bucket of that name that is another one by now."""
+    """As find_bucket."""
     ref = parse_ref(arguments.get(BUCKET, ""))
-    bucket = buckets.bucket(ref)
-    wanted = arguments.get(BUCKET_ID, "")
-    if bucket is None or (wanted and wanted != str(bucket.bucket_id)):
-        raise NoSuchBucket(bucket=ref.name)
-    return bucket
+    return find_bucket(buckets, ref, arguments.get(BUCKET_ID, ""))
 
 
-async def _shards_in(
-    store: Listed, bucket: Bucket, prefix: str, after: str
-) -> AsyncIterator[ObjectInfo]:
-    """The objects whose names end as those of TAR shards do."""
-    while True:
-        page = await store.list_objects(bucket, ListQuery(prefix, after=after, limit=_PAGE))
-        for info in page.entries:
-            if is_tar_key(info.key) and info.size_bytes:
-                yield info
-        if not page.is_truncated:
-            return
-        after = page.next_after
+def _is_shard(info: ObjectInfo) -> bool:
+    """Whether the object is named as TAR shards are."""
+    return is_tar_key(info.key) and info.size_bytes > 0
 
 
 # --- summaries ---------------------------------------------------------------------------------------------------
@@ -211,7 +185,9 @@ class ShardSummaryJob(OnDemand):
         prefix = context.arguments.get(PREFIX, "")
         context.say(f"bucket {bucket.name}, prefix {prefix!r}")
         count = ShardCount.read(context.cursor)
-        async for info in _shards_in(self._store, bucket, prefix, count.after):
+        async for info in objects_of(self._store, bucket, prefix, count.after):
+            if not _is_shard(info):
+                continue
             await context.throttle()
             state, members = await self._shards.examine_index(bucket, info)
             count.add(info, state, members)
