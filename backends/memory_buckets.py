@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from backends.memory_versions import Versions
 from core.errors import (
@@ -15,7 +16,7 @@ from core.errors import (
     ObjectLocked,
 )
 from core.names import BucketName, BucketRef, UploadId, UserId
-from core.protocols import Clock
+from core.protocols import Clock, ObjectStore
 from core.types import Bucket, BucketProps, User
 from core.uploads import Upload, UploadedPart
 
@@ -52,6 +53,11 @@ class MemoryBuckets:
         self.known_users: Sequence[User] = ()
         self._buckets: dict[BucketRef, Contents] = {}
         self._last_bucket_id = 0
+
+    @property
+    def present(self) -> ObjectStore:
+        """All there is."""
+        return cast(ObjectStore, self)
 
     def get_bucket(self, ref: BucketRef) -> Bucket:
         try:

@@ -150,7 +150,12 @@ class Versions:
         has_index = change.changes.has_shard_index
         if has_index is None:
             has_index = old.info.has_shard_index
-        info = replace(old.info, attributes=attributes, has_shard_index=has_index)
+        info = replace(
+            old.info,
+            attributes=attributes,
+            has_shard_index=has_index,
+            remote=change.changes.remote or old.info.remote,
+        )
         new = replace(old, info=info)
         versions = self._by_key[key]
         versions[versions.index(old)] = new

@@ -10,9 +10,11 @@
     │                         PartTooSmall, EntityTooLarge, DigestMismatch, IncompleteBody, InvalidArgument,
     │                         CustomerKeyRequired, CustomerKeyNotApplicable, CustomerKeyMismatch, InvalidTag,
     │                         TooManyTags, MalformedPolicy
-    ├── Denied                ObjectLocked, BadToken (ExpiredToken, RevokedToken)
+    ├── Denied                ObjectLocked, BackendDenied, BadToken (ExpiredToken, RevokedToken)
     ├── Corrupt               (bytes on disk that do not match their checksum)
-    └── Unavailable           MountpathUnavailable, OutOfSpace, Overloaded, MasterKeyMissing
+    ├── Unsupported           (a provider, or this build, cannot do it)
+    └── Unavailable           MountpathUnavailable, OutOfSpace, Overloaded, MasterKeyMissing, BackendDown, BackendBusy,
+                              BackendBroken
 
 Errors carry fields, not sentences. A front that needs a protocol-specific error subclasses StoreError itself.
 """
@@ -243,6 +245,14 @@ class RevokedToken(BadToken):
     """It would be good, had its issuer not taken it back. Fields: reason."""
 
 
+class BackendDenied(Denied):
+    """The provider refuses this cluster's credentials. Fields: provider, bucket, reason."""
+
+
+class Unsupported(StoreError):
+    """What was asked for can't be done there, ever. Fields: what, reason (a sentence for the user)."""
+
+
 class Corrupt(StoreError):
     """Stored bytes do not match their checksum or cannot be decoded. Fields: what, where."""
 
@@ -265,3 +275,16 @@ class Overloaded(Unavailable):
 
 class MasterKeyMissing(Unavailable):
     """The key that the key service's keys are wrapped with is not at hand. Fields: master_id, retry_after_s."""
+
+
+class BackendDown(Unavailable):
+    """A provider is not reached, is too slow, or fails. Fields: provider, bucket, reason, retry_after_s."""
+
+
+class BackendBusy(Unavailable):
+    """A provider throttles. Fields: provider, bucket, reason, retry_after_s."""
+
+
+class BackendBroken(Unavailable):
+    """A provider's bytes are short, long, or not those that it promised; none of them was kept. Fields: provider,
+    bucket, key, reason, retry_after_s."""

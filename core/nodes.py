@@ -1,18 +1,18 @@
-"""Owns the seams below the service: what holds bytes (StorageNode), where they go (Placement), and what a remote bucket
-offers (Backend).
+"""Owns the seams below the service: what holds bytes (StorageNode), and where they go (Placement). Where buckets live
+elsewhere is core.backends' business.
 
 Arguments and results are frozen types of core. Implementations raise core.errors only.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from core.listing import ListPage, ListQuery
-from core.names import BucketRef, ObjectKey
-from core.protocols import BodyStream, ObjectStore
-from core.types import Bucket, ByteRange, ObjectAttributes, ObjectInfo
+from core.landing import Landing
+from core.names import ObjectKey
+from core.protocols import ObjectStore
+from core.types import Bucket
 
 
 class StorageNode(ObjectStore, Protocol):
@@ -31,6 +31,19 @@ class StorageNode(ObjectStore, Protocol):
         """Forget what is left of a deleted bucket, which is closed: objects, uploads in progress and their parts. A
         bounded part of it at a time; whether all is gone. Idempotent."""
 
+    async def land(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        size_bytes: int,
+        *,
+        piece_bytes: int = 0,
+        digests: Sequence[str] = (),
+        storage_class: str = "STANDARD",
+    ) -> Landing:
+        """Begin to take an object in by pieces of `piece_bytes`, spread over the mountpaths; 0: as the bucket's chunks
+        say, or one piece. `digests`: of the whole, for pieces that will come in order. Raises OutOfSpace."""
+
     async def health(self) -> Mapping[str, str]:
         """Per mountpath: "ok", or what is wrong with it."""
 
@@ -40,17 +53,3 @@ class Placement(Protocol):
 
     def mountpath_index(self, bucket_id: int, key: bytes) -> int:
         """Position of the mountpath that owns the object, stable while the set of mountpaths is."""
-
-
-class Backend(Protocol):
-    """A remote bucket in domain types. Adapters translate their library's errors into ours, once."""
-
-    async def head(self, ref: BucketRef, key: ObjectKey) -> ObjectInfo: ...
-    async def list_page(self, ref: BucketRef, query: ListQuery) -> ListPage: ...
-    def get(
-        self, ref: BucketRef, key: ObjectKey, byte_range: ByteRange | None = None
-    ) -> AsyncIterator[bytes]: ...
-    async def put(
-        self, ref: BucketRef, key: ObjectKey, body: BodyStream, attributes: ObjectAttributes
-    ) -> ObjectInfo: ...
-    async def delete(self, ref: BucketRef, key: ObjectKey) -> None: ...

@@ -328,6 +328,11 @@ class ObjectStore(Protocol):
 class ObjectService(ObjectStore, Protocol):
     """What every front and job calls: the users, the buckets, and the object operations routed to their owners."""
 
+    @property
+    def present(self) -> ObjectStore:
+        """The same objects as far as they are in the cluster: no backend is asked or told. What it deletes from a
+        bucket with a backend is evicted."""
+
     def get_bucket(self, ref: BucketRef) -> Bucket:
         """From memory; never blocks. Raises NoSuchBucket."""
 

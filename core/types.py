@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from core.claims import Claims
 from core.configs.access import ObjectOwnership, PublicAccessBlock
+from core.configs.backend import BackendBinding
 from core.configs.cors import CorsRule
 from core.configs.encryption import DefaultEncryption
 from core.configs.lifecycle import Lifecycle
@@ -148,7 +149,8 @@ class BucketProps:
 
     `durability` is "durable" (fsync before the answer) or "relaxed". `object_lock` None: versions cannot be locked.
     `policy` is the JSON document as it was put; `policy_binds_owner`: the owner confirmed that it may take the owner's
-    own access to the policy away. `ownership` None: not set, and ACLs count (as OBJECT_WRITER).
+    own access to the policy away. `ownership` None: not set, and ACLs count (as OBJECT_WRITER). `backend`: the bucket
+    that this one is a cached view of; None where objects live here alone.
     """
 
     durability: str = "durable"
@@ -168,6 +170,7 @@ class BucketProps:
     website: Website | None = None
     logging: Logging | None = None
     native: NativeProps = _PLAIN
+    backend: BackendBinding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +278,7 @@ class ObjectChanges:
     user_metadata: Mapping[str, str] | None = None
     keeps_other_metadata: bool = False
     has_shard_index: bool | None = None
+    remote: RemoteFacts | None = None
 
 
 @light
@@ -289,13 +293,32 @@ class ObjectPart:
 
 @light
 @dataclass(frozen=True, slots=True)
+class RemoteFacts:
+    """What a backend said of the object that this one is a copy of.
+
+    `etag` as the provider writes it, without quotes; `version_id` "" where it has none; digests are raw, empty where it
+    does not tell. `in_doubt`: a write was under way when a process died, or several at once; the copy counts only after
+    it was compared with the backend.
+    """
+
+    provider: str
+    etag: str
+    version_id: str = ""
+    md5: bytes = b""
+    crc32c: bytes = b""
+    in_doubt: bool = False
+
+
+@light
+@dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """All that is known of one stored object version, without its bytes.
 
     `parts` is empty for an object that was not uploaded in parts. A delete marker has no bytes, ETag or attributes but
     its owner. `generation` counts the times that the key was written since it was last absent, from 1: the version
     that native clients see. `has_shard_index`: an index of this shard was made (core.shards), and is valid if it names
-    this object.
+    this object. `remote`: what its backend says of it, in a bucket that has one; None also for what is only here.
+    `is_cached` False: a listing or HEAD knows it from the backend alone.
     """
 
     key: ObjectKey
@@ -310,6 +333,8 @@ class ObjectInfo:
     encryption: ObjectEncryption | None = None
     generation: int = 1
     has_shard_index: bool = False
+    remote: RemoteFacts | None = None
+    is_cached: bool = True
 
 
 @light
@@ -353,7 +378,8 @@ class Conditions:
     `if_match`/`if_none_match` hold bare ETags, or "*". Times are nanoseconds at whole seconds. On reads the
     order of evaluation is that of RFC 9110 §13.2.2 (as S3 does it: if_match true overrules if_unmodified_since
     false; if_none_match false overrules if_modified_since true). `if_size` and `if_modified_at_ns` serve
-    conditional deletes (x-amz-if-match-size, x-amz-if-match-last-modified-time).
+    conditional deletes (x-amz-if-match-size, x-amz-if-match-last-modified-time). `latest`: of an object that has a
+    backend, the one that the backend has now, whatever the bucket's own rule says.
     """
 
     if_match: tuple[str, ...] = ()
@@ -362,6 +388,7 @@ class Conditions:
     if_unmodified_since_ns: int | None = None
     if_size: int | None = None
     if_modified_at_ns: int | None = None
+    latest: bool = False
 
 
 NO_CONDITIONS = Conditions()

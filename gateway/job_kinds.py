@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from cluster.control import EmbeddedControlStore
 from core.lifecycle import Terms
-from core.protocols import Clock
 from core.shards import Shards
 from gateway.config import Config
 from gateway.service import SingleNodeService
@@ -36,11 +35,11 @@ def job_kinds(
     config: Config,
     control: EmbeddedControlStore,
     node: LocalNode,
+    service: SingleNodeService,
     shards: Shards,
-    clock: Clock,
     cleaning: Cleaning | None = None,
 ) -> Sequence[JobKind]:
-    service = SingleNodeService(control, node, clock)
+    clock = node.mountpaths.clock
     clean = cleaning or Cleaning(config, [each.spec for each in node.mountpaths.all])
     settings = config.lifecycle
     terms = Terms(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 from cluster.control import EmbeddedControlStore
@@ -13,13 +13,13 @@ from cluster.jobs import JobRecords
 from cluster.replicas import ControlReplicas
 from cluster.standing_jobs import StandingRecords
 from core.protocols import Clock
+from gateway.backends import open_service
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.event_destinations import open_destinations
 from gateway.job_kinds import Cleaning, job_kinds, owner_name
 from gateway.keys import open_key_service
 from gateway.node import open_node
-from gateway.service import SingleNodeService
 from gateway.shards import open_shards
 from gateway.startup import open_control, server_log_directory
 from jobs.bucket_repair import BucketRepairJob
@@ -59,7 +59,9 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
         # Found once, right after the control store: a set that has vanished meanwhile must not be taken for a new one.
         clock = SystemClock()
         node = await open_node(config, clock, keys)
-        shards = open_shards(config.shards, SingleNodeService(control, node, clock), node)
+        stack = AsyncExitStack()
+        service = await stack.enter_async_context(open_service(config, control, node, clock))
+        shards = open_shards(config.shards, service, node)
         cleaning = Cleaning(config, [mountpath.spec for mountpath in node.mountpaths.all])
         housekeeping: list[Job] = [
             BucketRepairJob(_REPAIR_INTERVAL_S, control, node, clock, started_ns),
@@ -74,7 +76,7 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
                 load = LoadMonitor(SystemProbe(config.data))
                 queue = JobQueue(
                     records,
-                    job_kinds(config, control, node, shards, clock, cleaning),
+                    job_kinds(config, control, node, service, shards, cleaning),
                     clock,
                     owner_name(),
                     load=load,
@@ -90,6 +92,7 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
                     measuring.cancel()
         finally:
             shards.close()
+            await stack.aclose()
             await node.close()
 
 

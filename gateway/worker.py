@@ -28,6 +28,7 @@ from core.types import BucketProps
 from gateway.access_log import AccessLog
 from gateway.allocator import tune_malloc
 from gateway.app import AsgiApp, Websites, WellKnown, build_app
+from gateway.backends import open_service
 from gateway.batch.nodes import BatchNodes, OneBatchNode
 from gateway.batch.service import Batches, BatchSettings, LocalSenders
 from gateway.clock import SystemClock
@@ -131,7 +132,7 @@ async def _open(config: Config, stack: AsyncExitStack) -> _Parts:
     stack.push_async_callback(shared_jobs.close)
     load = LoadMonitor(SystemProbe(config.data))
     stack.callback(asyncio.create_task(load.run()).cancel)
-    service = SingleNodeService(control, node, clock)
+    service = await stack.enter_async_context(open_service(config, control, node, clock))
     shards = stack.enter_context(closing(open_shards(config.shards, service, node)))
     server_log = SpoolWriter(
         server_log_directory(control),

@@ -296,6 +296,23 @@ ROWS: Mapping[type[StoreError], Row] = {
         "InvalidToken", 400, "The provided token is malformed or otherwise invalid."
     ),
     errors.Denied: Row("AccessDenied", 403, "Access Denied"),
+    errors.BackendDenied: Row(
+        "AccessDenied",
+        403,
+        lambda e: f"{e.provider} refuses the credentials that it is reached with",
+    ),
+    errors.BackendDown: Row(
+        "ServiceUnavailable",
+        503,
+        lambda e: f"{e.provider}, where the bucket lives, cannot be reached or fails",
+    ),
+    errors.BackendBusy: Row("SlowDown", 503, "Please reduce your request rate."),
+    errors.BackendBroken: Row(
+        "ServiceUnavailable",
+        503,
+        lambda e: f"{e.provider} sent other bytes than it promised; none were kept",
+    ),
+    errors.Unsupported: Row("NotImplemented", 501, lambda e: str(e.reason)),
     errors.Corrupt: INTERNAL,
     errors.Unavailable: _UNAVAILABLE,
     errors.MountpathUnavailable: _UNAVAILABLE,

@@ -105,6 +105,11 @@ class BlobWriter:
         self._fd = -1
 
     @property
+    def path(self) -> str:
+        """Of its file, which is there from the first bytes on."""
+        return str(self._path)
+
+    @property
     def checksum(self) -> int:
         """xxh3_64 of the bytes so far."""
         return self._checksum.intdigest()

@@ -72,6 +72,16 @@ class Mountpaths:
         place = self.all[wanted.members[number]]
         return None if place is self.owner(bucket, key) else place
 
+    def spread(self, bucket: Bucket, key: ObjectKey, storage_class: str) -> Sequence[Mountpath]:
+        """The mountpaths that the pieces of an object go to in turn: all that its class lies on and whose disks are
+        there, the one first that has the bytes of an undivided object. Raises MountpathUnavailable."""
+        first = self.place(bucket, key, storage_class) or self.owner(bucket, key)
+        wanted = self._classes.get(storage_class)
+        members = self.all if wanted is None else [self.all[n] for n in wanted.members]
+        at = members.index(first)
+        others = [each for each in (*members[at + 1 :], *members[:at]) if each.fault is None]
+        return [first, *others]
+
     async def check_hosts(self, segments: Sequence[Segment]) -> None:
         """Raises MountpathUnavailable if any of the blobs lies on a disk that is not there."""
         names = {

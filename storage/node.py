@@ -28,6 +28,7 @@ from core.uploads import Upload, UploadListPage, UploadListQuery
 from storage.buckets import Buckets
 from storage.copying import Copier, CopyRequest
 from storage.intake import Intake
+from storage.landing import LocalLanding, Place
 from storage.layout import MountpathSpec
 from storage.listing import (
     is_empty_sync,
@@ -89,6 +90,25 @@ class LocalNode:
         self.abort_upload = multipart.abort_upload
         self.close_bucket = buckets.close
         self.reopen_bucket = buckets.reopen
+
+    async def land(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        size_bytes: int,
+        *,
+        piece_bytes: int = 0,
+        digests: Sequence[str] = (),
+        storage_class: str = "STANDARD",
+    ) -> LocalLanding:
+        """See StorageNode.land."""
+        owner = self.mountpaths.owner(bucket, key)
+        disks = self.mountpaths.spread(bucket, key, storage_class)
+        await disks[0].require_room(size_bytes)
+        is_here = disks[0] is owner
+        small_limit = self.mountpaths.options.small_limit_bytes if is_here else -1
+        sizes = (size_bytes, piece_bytes or max(size_bytes, 1), small_limit)
+        return LocalLanding(Place(bucket, key, owner, disks), self._publisher, sizes, digests)
 
     async def open(self) -> None:
         """Open the mountpaths that are there."""

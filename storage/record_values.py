@@ -18,6 +18,7 @@ from core.types import (
     Group,
     ObjectAttributes,
     Permission,
+    RemoteFacts,
 )
 
 
@@ -61,6 +62,17 @@ def decode_encryption(fields: Any) -> ObjectEncryption:
     """The inverse of encode_encryption."""
     mode, *others = fields
     return ObjectEncryption(_MODES[mode], *others)
+
+
+def encode_remote(remote: RemoteFacts) -> Any:
+    """As msgpack values, but for the doubt."""
+    return remote.provider, remote.etag, remote.version_id, remote.md5, remote.crc32c
+
+
+def decode_remote(fields: Any, *, in_doubt: bool) -> RemoteFacts:
+    """The inverse of encode_remote."""
+    provider, etag, version_id, md5, crc32c = fields
+    return RemoteFacts(provider, etag, version_id, md5, crc32c, in_doubt)
 
 
 def encode_attributes(attributes: ObjectAttributes) -> Any:

@@ -18,14 +18,16 @@ from core.errors import Corrupt
 from core.light import light
 from core.listing import Detail
 from core.names import ObjectKey, UserId
-from core.types import ObjectAttributes, ObjectInfo, ObjectPart
+from core.types import ObjectAttributes, ObjectInfo, ObjectPart, RemoteFacts
 from storage.record_values import (
     decode_attributes,
     decode_checksum,
     decode_encryption,
+    decode_remote,
     encode_attributes,
     encode_checksum,
     encode_encryption,
+    encode_remote,
 )
 
 VERSION = 1
@@ -134,7 +136,9 @@ _IS_MARKER = "marker"
 _ENCRYPTION = "encryption"
 _GENERATION = "generation"
 _SHARD_INDEX = "shardidx"
-_UNPLAIN_EXTRAS = frozenset({_IS_MARKER, _ENCRYPTION})
+_REMOTE = "remote"
+_IN_DOUBT = "doubt"
+_UNPLAIN_EXTRAS = frozenset({_IS_MARKER, _ENCRYPTION, _IN_DOUBT})
 _NO_EXTRAS: dict[str, Any] = {}
 
 
@@ -171,6 +175,10 @@ def encode_record(stored: StoredObject) -> bytes:
         extras[_GENERATION] = info.generation
     if info.has_shard_index:
         extras[_SHARD_INDEX] = True
+    if info.remote is not None:
+        extras[_REMOTE] = encode_remote(info.remote)
+        if info.remote.in_doubt:
+            extras[_IN_DOUBT] = True
     return _pack((*fields, extras) if extras else fields)
 
 
@@ -209,6 +217,7 @@ def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
             None if encryption is None else decode_encryption(encryption),
             extras.get(_GENERATION, 1),
             extras.get(_SHARD_INDEX, False),
+            _remote_of(extras),
         )
         return StoredObject(info, *where, extras.get(_FIRST_STAMP, 0))
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
@@ -237,8 +246,11 @@ def decode_listed(key: bytes, raw: bytes) -> ObjectInfo:
         if len(fields) > _FIELDS:
             extras = fields[_FIELDS]
             generation, has_index = extras.get(_GENERATION, 1), extras.get(_SHARD_INDEX, False)
-            if generation > 1 or has_index:
-                return replace(info, generation=generation, has_shard_index=has_index)
+            remote = _remote_of(extras)
+            if generation > 1 or has_index or remote is not None:
+                return replace(
+                    info, generation=generation, has_shard_index=has_index, remote=remote
+                )
         return info
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
         raise Corrupt(what="record", where=key) from error
@@ -259,6 +271,11 @@ def decode_plain(raw: bytes, key: ObjectKey) -> tuple[int, Segment, str] | None:
         return fields[4], unpack_segment(body[0]), fields[3]
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
         raise Corrupt(what="record", where=key) from error
+
+
+def _remote_of(extras: dict[str, Any]) -> RemoteFacts | None:
+    fields = extras.get(_REMOTE)
+    return None if fields is None else decode_remote(fields, in_doubt=extras.get(_IN_DOUBT, False))
 
 
 _NO_ATTRIBUTES = ObjectAttributes()

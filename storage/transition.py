@@ -14,9 +14,7 @@ from core.conditions import check_unchanged
 from core.errors import MountpathUnavailable, PreconditionFailed
 from core.events import Change
 from core.listing import ObjectVersion
-from core.names import UploadId
 from core.types import Bucket, ObjectInfo
-from core.uploads import UploadedPart
 from storage.blobs import BlobWriter
 from storage.commit import Transaction
 from storage.index import (
@@ -47,7 +45,7 @@ from storage.records import (
     is_manifest,
     refs_of,
 )
-from storage.upload_records import PART, StoredPart, encode_part
+from storage.upload_records import part_of_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +204,15 @@ class _Writer:
         self.segments = tuple(segments)
 
     def describe(self, made: _Made) -> Description:
-        """One of several blobs, as a part of an upload that never was: alone it is nobody's."""
-        order = self.move.old.order
-        part = UploadedPart(made.number + 1, made.segment.size_bytes, "", order)
+        """One of several blobs: alone it is nobody's."""
         # Older than the version, whose record is looked for among those that came later.
-        stored = StoredPart(UploadId(""), part, made.segment, order - 1)
-        key = self.move.info.key.encode()
-        return Description(PART, self.bucket.bucket_id, key, encode_part(stored))
+        return part_of_nothing(
+            self.bucket.bucket_id,
+            self.move.info.key,
+            made.number + 1,
+            made.segment,
+            self.move.old.order - 1,
+        )
 
     async def finish(self, made: _Made) -> None:
         """Make one of several blobs durable."""

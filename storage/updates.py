@@ -74,7 +74,12 @@ def update_object(tx: Transaction, bucket: Bucket, update: Update) -> ObjectInfo
     stamp = tx.next_stamp(after=found.stamp)
     changed = replace(
         whole,
-        info=replace(whole.info, attributes=attributes, has_shard_index=has_index),
+        info=replace(
+            whole.info,
+            attributes=attributes,
+            has_shard_index=has_index,
+            remote=update.changes.remote or whole.info.remote,
+        ),
         stamp=stamp,
         sidecar_id=stamp,
         first_stamp=whole.order,

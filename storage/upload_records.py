@@ -22,7 +22,7 @@ from storage.record_values import (
     encode_checksum,
     encode_encryption,
 )
-from storage.records import Segment, pack_segment, unpack_segment
+from storage.records import Description, Segment, pack_segment, unpack_segment
 
 VERSION = 1
 
@@ -126,3 +126,13 @@ def decode_part(raw: bytes) -> StoredPart:
 def _pack(*fields: object) -> bytes:
     packed: bytes = msgpack.packb(fields)
     return packed
+
+
+def part_of_nothing(
+    bucket_id: int, key: ObjectKey, number: int, segment: Segment, stamp: int
+) -> Description:
+    """What one of several blobs of an object says of itself, where a manifest names them all: a part of an upload that
+    never was, and alone nobody's. The manifest's own stamp is later."""
+    part = UploadedPart(number, segment.size_bytes, "", stamp)
+    stored = StoredPart(UploadId(""), part, segment, stamp)
+    return Description(PART, bucket_id, key.encode(), encode_part(stored))

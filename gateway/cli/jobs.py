@@ -20,6 +20,7 @@ from cluster.control import EmbeddedControlStore
 from cluster.jobs import JobRecords
 from core.job_table import BUCKET, TO_BUCKET
 from core.jobs import BYTES, OBJECTS, JobRecord, JobState
+from gateway.backends import open_service
 from gateway.cli.job_progress import JobProgressLine, state_text
 from gateway.cli.job_start import job_arguments
 from gateway.cli.options import UsageError, keep_files_private, load
@@ -30,7 +31,6 @@ from gateway.config import Config
 from gateway.job_kinds import job_kinds, owner_name
 from gateway.keys import open_key_service
 from gateway.node import open_node
-from gateway.service import SingleNodeService
 from gateway.shards import open_shards
 from gateway.startup import StoreInUse, hold_store, open_control
 from jobs.queue import JobQueue
@@ -67,14 +67,14 @@ async def _run_here(
     clock = SystemClock()
     with closing(open_key_service(config, control)) as keys:
         node = await open_node(config, clock, keys)
-        shards = open_shards(config.shards, SingleNodeService(control, node, clock), node)
         try:
-            kinds = job_kinds(config, control, node, shards, clock)
-            queue = JobQueue(records, kinds, clock, owner_name())
-            await queue.recover()
-            await queue.run_one(job_id, stop)
+            async with open_service(config, control, node, clock) as service:
+                with closing(open_shards(config.shards, service, node)) as shards:
+                    kinds = job_kinds(config, control, node, service, shards)
+                    queue = JobQueue(records, kinds, clock, owner_name())
+                    await queue.recover()
+                    await queue.run_one(job_id, stop)
         finally:
-            shards.close()
             await node.close()
 
 

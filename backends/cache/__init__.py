@@ -1,0 +1,1 @@
+"""The cache in front of backends: an ObjectStore over a local node and a bucket that lives elsewhere."""

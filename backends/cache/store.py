@@ -1,0 +1,45 @@
+"""Owns CachedStore: the ObjectStore of buckets that live elsewhere, put together from the parts that do the work.
+
+The local node has copies, the backend has the truth. Reads are in `reading`, writes in `writing`, uploads in `uploads`,
+listings in `listing`; who is at work on a key, in which process, is known by `flights`.
+"""
+
+from __future__ import annotations
+
+from backends.cache.listing import Listing
+from backends.cache.reading import Reading
+from backends.cache.uploads import Uploads
+from backends.cache.writing import Writing
+from core.backends import Backends
+from core.nodes import StorageNode
+from core.protocols import Clock
+
+
+class CachedStore:
+    """An ObjectStore for buckets with a backend."""
+
+    def __init__(self, node: StorageNode, backends: Backends, clock: Clock) -> None:
+        self.backends = backends
+        reading = Reading(node, backends, clock)
+        writing = Writing(node, backends, clock)
+        uploads = Uploads(node, backends, clock)
+        listing = Listing(node, backends)
+        self.head = reading.head
+        self.get = reading.get
+        self.put = writing.put
+        self.delete = writing.delete
+        self.delete_many = writing.delete_many
+        self.copy = writing.copy
+        self.update_object = writing.update_object
+        self.announce = node.announce
+        self.list_objects = listing.list_objects
+        self.list_versions = listing.list_versions
+        self.is_empty = listing.is_empty
+        self.create_upload = uploads.create_upload
+        self.get_upload = uploads.get_upload
+        self.upload_part = uploads.upload_part
+        self.upload_part_copy = uploads.upload_part_copy
+        self.list_parts = uploads.list_parts
+        self.list_uploads = uploads.list_uploads
+        self.complete_upload = uploads.complete_upload
+        self.abort_upload = uploads.abort_upload

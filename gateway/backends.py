@@ -1,0 +1,28 @@
+"""Owns the making of the service of a process: buckets and objects of this node, and those that live elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from backends.cache.store import CachedStore
+from backends.registry import OpenBackends
+from cluster.control import EmbeddedControlStore
+from core.accounts import FixedAccounts
+from core.nodes import StorageNode
+from core.protocols import Clock
+from gateway.config import Config
+from gateway.service import SingleNodeService
+
+
+@asynccontextmanager
+async def open_service(
+    _config: Config, control: EmbeddedControlStore, node: StorageNode, clock: Clock
+) -> AsyncIterator[SingleNodeService]:
+    """The service over a node that is open; what it opened at providers is closed in the end."""
+    backends = OpenBackends(FixedAccounts())
+    try:
+        cached = CachedStore(node, backends, clock)
+        yield SingleNodeService(control, node, clock, cached)
+    finally:
+        await backends.close()
