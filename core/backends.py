@@ -10,9 +10,10 @@ that are short, long or other than promised), Unsupported.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from core.configs.versioning import Versioning
 from core.listing import ListPage, ListQuery
 from core.names import ObjectKey
 from core.protocols import BodyStream
@@ -179,3 +180,9 @@ def remote_name(bucket: Bucket) -> str:
     """The name that a bound bucket has at its backend."""
     assert bucket.props.backend is not None
     return bucket.props.backend.bucket.name
+
+
+def copies_of(bucket: Bucket) -> Bucket:
+    """A bucket as the local node is to see it where copies come and go: they have no versions, and nobody is told."""
+    props = replace(bucket.props, versioning=Versioning.OFF)
+    return replace(bucket, origin=None, props=props)

@@ -15,6 +15,7 @@ from gateway.service import SingleNodeService
 from gateway.storage_classes import storage_classes
 from jobs.bucket_summary import BucketSummaryJob
 from jobs.buckets import CopyBucketJob, MoveBucketJob
+from jobs.eviction import EvictBucketJob, EvictObjectsJob
 from jobs.group_archive import ArchiveJob
 from jobs.group_copy import CopyObjectsJob
 from jobs.group_delete import DeleteObjectsJob
@@ -54,6 +55,8 @@ def job_kinds(
         DeleteObjectsJob(node, control),
         CopyObjectsJob(node, control),
         ArchiveJob(node, shards, control),
+        EvictObjectsJob(node, control),
+        EvictBucketJob(service),
         BucketSummaryJob(node, control),
         PromoteJob(node, control, config.native.promote_from),
         CopyBucketJob(service),

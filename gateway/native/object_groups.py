@@ -14,6 +14,7 @@ from core import access
 from core.claims import Permission
 from core.errors import InvalidArgument, KeyTooLong, NoSuchBucket, NotFound
 from core.names import BucketRef, ObjectKey, parse_object_key
+from core.protocols import ObjectStore
 from core.templates import parse_template
 from core.types import Bucket
 from gateway.native.bucket_names import admit_new_bucket
@@ -158,11 +159,16 @@ Action = tuple[str, Permission]
 
 
 async def admitted(
-    call: NativeCall, selection: Selection, bucket: Bucket, actions: Sequence[Action]
+    call: NativeCall,
+    selection: Selection,
+    bucket: Bucket,
+    actions: Sequence[Action],
+    *,
+    store: ObjectStore | None = None,
 ) -> Selection:
-    """The selection, if the caller may do this with all of it; where that hangs on the names, they are fixed.
-    Raises Denied, InvalidArgument if they are too many."""
-    return await admitted_to(call, selection, bucket, bucket, NameMap(), actions)
+    """The selection, if the caller may do this with all of it; where that hangs on the names, they are fixed, as
+    `store` has them. Raises Denied, InvalidArgument if they are too many."""
+    return await _admitted(call, selection, (bucket, bucket, NameMap()), actions, store)
 
 
 async def admitted_to(
@@ -174,17 +180,29 @@ async def admitted_to(
     actions: Sequence[Action],
 ) -> Selection:
     """As `admitted`, for what is done in another bucket under the names of copies."""
+    return await _admitted(call, selection, (source, target, names), actions, None)
+
+
+async def _admitted(
+    call: NativeCall,
+    selection: Selection,
+    to: tuple[Bucket, Bucket, NameMap],
+    actions: Sequence[Action],
+    store: ObjectStore | None,
+) -> Selection:
+    source, target, names = to
+    store = store or call.store
     if rules_all(call, target):
         for action, permission in actions:
             await call.require(action, permission, target)
         return selection
     found: list[ObjectKey] = []
-    async for piece in pieces(call.store, source, selection):
+    async for piece in pieces(store, source, selection):
         # A look-up of what is absent waits for nothing: other requests get their turn here.
         await asyncio.sleep(0)
         for key in piece.keys:
             is_known = piece.must_exist or piece.found is not None
-            if is_known or await _is_there(call, source, key):
+            if is_known or await _is_there(store, source, key):
                 await _require_each(call, target, names.name(key), actions)
                 found.append(key)
         if len(found) > MAX_NAMES:
@@ -209,9 +227,9 @@ async def _require_each(
         return
 
 
-async def _is_there(call: NativeCall, bucket: Bucket, key: ObjectKey) -> bool:
+async def _is_there(store: ObjectStore, bucket: Bucket, key: ObjectKey) -> bool:
     try:
-        await call.store.head(bucket, key)
+        await store.head(bucket, key)
     except NotFound:
         return False
     return True

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 from core.claims import Permission
-from core.errors import InvalidArgument, InvalidBucketName, InvalidBucketState
+from core.errors import InvalidBucketName, InvalidBucketState
 from core.listing import VersionListQuery
 from core.types import Bucket, Identity
 from gateway.native import props
@@ -66,14 +66,6 @@ async def admit_emptying(call: NativeCall, bucket: Bucket, needed: Permission) -
         await asyncio.sleep(0)
     reason = "policies hold for it and it has too many objects to ask them for each; delete these"
     raise InvalidBucketState(reason=reason)
-
-
-async def evict_bucket(call: NativeCall) -> NativeResponse:
-    """Only what another provider has can be evicted."""
-    bucket = call.bucket()
-    await call.require("s3:DeleteBucket", Permission.DESTROY_BUCKET, bucket)
-    reason = "an ais bucket is the only place of its objects; it can be destroyed, not evicted"
-    raise InvalidArgument(name="action", value="evict-remote-bck", reason=reason)
 
 
 async def no_bucket_named(call: NativeCall) -> NativeResponse:
@@ -159,7 +151,6 @@ ROWS = (
     Row("PATCH", "buckets", 0, no_bucket_named),
     Row("POST", "buckets", 1, create_bucket, "create-bck"),
     Row("DELETE", "buckets", 1, destroy_bucket, "destroy-bck"),
-    Row("DELETE", "buckets", 1, evict_bucket, "evict-remote-bck"),
     Row("PATCH", "buckets", 1, set_props, "set-bprops"),
     Row("PATCH", "buckets", 1, reset_props, "reset-bprops"),
 )

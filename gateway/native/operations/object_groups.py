@@ -51,13 +51,6 @@ async def delete_objects(call: NativeCall) -> NativeResponse:
     return await ask_for(call, DELETE_OBJECTS, request.arguments())
 
 
-async def evict_objects(call: NativeCall) -> NativeResponse:
-    """Only copies of what a remote bucket has can be given up."""
-    bucket = call.bucket()
-    await call.require("s3:DeleteObject", Permission.DELETE_OBJECT, bucket)
-    raise _not_remote(bucket, "evict")
-
-
 async def prefetch_objects(call: NativeCall) -> NativeResponse:
     """Only what a remote bucket has can be fetched."""
     bucket = call.bucket()
@@ -148,7 +141,6 @@ async def _fields(call: NativeCall) -> Fields:
 
 ROWS = (
     Row("DELETE", "buckets", 1, delete_objects, "delete-listrange"),
-    Row("DELETE", "buckets", 1, evict_objects, "evict-listrange"),
     Row("POST", "buckets", 1, prefetch_objects, "prefetch-listrange"),
     Row("POST", "buckets", 1, copy_objects, "copy-listrange"),
     Row("PUT", "buckets", 1, archive_objects, "archive"),

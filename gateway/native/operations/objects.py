@@ -13,6 +13,7 @@ from core.types import ByteRange, Conditions, ObjectChanges
 from gateway.native.call import NativeCall, NativeResponse, Row, parse_native_key
 from gateway.native.faults import NoSuchTransform
 from gateway.native.object_headers import head_headers, read_headers
+from gateway.native.operations.eviction import evict_object
 from gateway.native.operations.members import asks_for_members, get_members, head_member
 from gateway.native.writing import (
     check_metadata_size,
@@ -110,8 +111,10 @@ async def delete_object(call: NativeCall) -> NativeResponse:
     await call.require("s3:DeleteObject", Permission.DELETE_OBJECT, bucket, key)
     if call.request.headers.get("content-length", "0") != "0":
         message = await call.request.message()
+        if message.action == "evict-listrange":
+            return await evict_object(call, bucket, key)
         if message.action:
-            reason = f"{message.action} is for objects of remote buckets"
+            reason = f"{message.action} is nothing that is done to one object"
             raise InvalidArgument(name="action", value=message.action, reason=reason)
     await call.store.delete(bucket, key, conditions=_EXISTS)
     return NativeResponse()
