@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from core.landing import Landing
-from core.names import ObjectKey
-from core.protocols import ObjectStore
-from core.types import Bucket
+from core.names import ObjectKey, UploadId
+from core.protocols import BodyStream, ObjectReader, ObjectStore
+from core.staging import Staged
+from core.types import Bucket, ObjectInfo
+from core.uploads import CompletedPart
 
 
 class StorageNode(ObjectStore, Protocol):
@@ -43,6 +45,32 @@ class StorageNode(ObjectStore, Protocol):
     ) -> Landing:
         """Begin to take an object in by pieces of `piece_bytes`, spread over the mountpaths; 0: as the bucket's chunks
         say, or one piece. `digests`: of the whole, for pieces that will come in order. Raises OutOfSpace."""
+
+    async def stage(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        body: BodyStream,
+        *,
+        storage_class: str = "STANDARD",
+    ) -> Staged:
+        """Take a body in, whole and proven, without publishing it. Raises as ObjectStore.put, but for conditions."""
+
+    async def open_part(
+        self, bucket: Bucket, key: ObjectKey, upload_id: UploadId, part_number: int
+    ) -> ObjectReader:
+        """Read a part of an upload in progress. Raises NoSuchUpload, InvalidPart."""
+
+    async def publish_upload(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        upload_id: UploadId,
+        parts: Sequence[CompletedPart],
+        info: ObjectInfo,
+    ) -> ObjectInfo:
+        """Complete an upload as the copy of what a backend made of the same parts: their bytes, its facts (`info`).
+        Raises as ObjectStore.complete_upload; the upload is then as it was."""
 
     async def health(self) -> Mapping[str, str]:
         """Per mountpath: "ok", or what is wrong with it."""

@@ -10,6 +10,7 @@ import xxhash
 
 from core.conditions import check_copy_source, check_write
 from core.configs.versioning import Versioning
+from core.digests import MD5, kept_checksum
 from core.encryption import CustomerKey, EncryptionRequest, encryption_as_before
 from core.errors import EntityTooLarge, NoSuchKey, PreconditionFailed, WriteConflict
 from core.names import ObjectKey, UserId
@@ -29,7 +30,6 @@ from core.types import (
 )
 from storage import crashpoints
 from storage.commit import Transaction
-from storage.digests import MD5, kept_checksum
 from storage.index import find_object, require_open
 from storage.intake import Intake
 from storage.mountpath import Mountpath

@@ -13,12 +13,7 @@ from dataclasses import dataclass
 import xxhash
 
 from core.cipher import Sealer
-from core.errors import EntityTooLarge, IncompleteBody
-from core.protocols import BodyStream
-from core.types import MAX_PUT_BYTES, Checksum, ChecksumAlgorithm
-from storage.blobs import BlobWriter
-from storage.capacity import ROW_COST_BYTES
-from storage.digests import (
+from core.digests import (
     MD5,
     Digest,
     check_claims,
@@ -27,6 +22,11 @@ from storage.digests import (
     new_digest,
     wanted_algorithms,
 )
+from core.errors import EntityTooLarge, IncompleteBody
+from core.protocols import BodyStream
+from core.types import MAX_PUT_BYTES, Checksum, ChecksumAlgorithm
+from storage.blobs import BlobWriter
+from storage.capacity import ROW_COST_BYTES
 from storage.lanes import Block, Lane
 from storage.mountpath import Mountpath
 

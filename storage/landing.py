@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 
 import xxhash
 
+from core.digests import Digest, new_digest
 from core.errors import MountpathUnavailable
 from core.names import ObjectKey
 from core.types import NO_CONDITIONS, Bucket, Conditions, ObjectInfo
 from storage.blobs import BlobWriter
 from storage.capacity import ROW_COST_BYTES
-from storage.digests import Digest, new_digest
 from storage.lanes import Block, Lane
 from storage.mountpath import Mountpath
 from storage.publish import BlobCommit, Publisher, is_durable

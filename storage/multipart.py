@@ -15,9 +15,9 @@ from core.checksums import upload_checksum_type
 from core.completion import CompletionRequest, upload_id_of
 from core.conditions import check_copy_source
 from core.encryption import CustomerKey, EncryptionRequest
-from core.errors import CustomerKeyNotApplicable
+from core.errors import CustomerKeyNotApplicable, InvalidPart
 from core.names import ObjectKey, UploadId
-from core.protocols import BodyStream
+from core.protocols import BodyStream, ObjectReader
 from core.ranges import resolve_source_range
 from core.types import (
     NO_CONDITIONS,
@@ -49,6 +49,7 @@ from storage.publish import BlobCommit, Publisher, is_durable
 from storage.reader import FileReader
 from storage.records import FileSegment
 from storage.sealed import Seal, Seals
+from storage.staging import open_part
 from storage.upload_records import StoredPart, decode_part
 from storage.uploads import Completion, Plan, UploadName
 
@@ -243,6 +244,22 @@ class Multipart:
 
         return await self._mountpaths.owner(bucket, key).read(query)
 
+    async def open_part(
+        self, bucket: Bucket, key: ObjectKey, upload_id: UploadId, part_number: int
+    ) -> ObjectReader:
+        """See StorageNode.open_part."""
+        name = UploadName(bucket, key, upload_id)
+        mountpath = self._mountpaths.owner(bucket, key)
+
+        def query(index: sqlite3.Connection) -> list[uploads.PartRow]:
+            uploads.require_upload(index, name)
+            return uploads.part_rows(index, upload_id, after=part_number - 1, limit=1)
+
+        for number, record in await mountpath.read(query):
+            if number == part_number:
+                return await open_part(mountpath, key, decode_part(record))
+        raise InvalidPart(part_number=part_number, upload_id=upload_id, etag="")
+
     # --- the end ---
 
     async def complete_upload(  # noqa: PLR0913  # the protocol's signature
@@ -261,14 +278,37 @@ class Multipart:
         request = CompletionRequest(
             parts, expected_checksum, expected_size_bytes, allows_small_parts
         )
+        return await self._complete(name, request, conditions)
+
+    async def publish_upload(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        upload_id: UploadId,
+        parts: Sequence[CompletedPart],
+        info: ObjectInfo,
+    ) -> ObjectInfo:
+        """See StorageNode.publish_upload."""
+        request = CompletionRequest(
+            parts, expected_size_bytes=info.size_bytes, allows_small_parts=True
+        )
+        return await self._complete(UploadName(bucket, key, upload_id), request, known=info)
+
+    async def _complete(
+        self,
+        name: UploadName,
+        request: CompletionRequest,
+        conditions: Conditions = NO_CONDITIONS,
+        known: ObjectInfo | None = None,
+    ) -> ObjectInfo:
         min_part_bytes = self._mountpaths.options.min_part_bytes
-        mountpath = self._mountpaths.owner(bucket, key)
+        mountpath = self._mountpaths.owner(name.bucket, name.key)
 
         def prepare(index: sqlite3.Connection) -> Plan | ObjectInfo:
             # Between two states, an upload that is being completed elsewhere would still be there but not its parts.
             with snapshot(index):
                 stored = uploads.find_upload(index, name)
-                rows = uploads.part_rows(index, upload_id)
+                rows = uploads.part_rows(index, name.upload_id)
             if stored is None:
                 # Outside, because the small.db of a snapshot may be older than its index, and so without the manifest.
                 return uploads.repeat_completion(index, name, request)
@@ -278,14 +318,14 @@ class Multipart:
         if isinstance(plan, ObjectInfo):
             return plan
         now_ns = self._mountpaths.clock.now_ns()
-        completion = Completion(name, request, conditions, plan, min_part_bytes, now_ns)
+        completion = Completion(name, request, conditions, plan, min_part_bytes, now_ns, known)
 
         def run(tx: Transaction) -> ObjectInfo:
             info = uploads.complete_upload(tx, completion)
             crashpoints.reach("complete:published")
             return info
 
-        info = await mountpath.commit(run, is_durable=is_durable(bucket))
+        info = await mountpath.commit(run, is_durable=is_durable(name.bucket))
         crashpoints.reach("complete:committed")
         return info
 

@@ -14,7 +14,7 @@ from core.listing import (
 )
 from core.names import ObjectKey, UserId
 from core.nodes import Placement
-from core.protocols import Clock
+from core.protocols import BodyStream, Clock
 from core.sealing import NoKeys
 from core.types import (
     NO_CONDITIONS,
@@ -44,6 +44,7 @@ from storage.outbox import Outbox
 from storage.publish import Publisher
 from storage.records import LISTED
 from storage.sealed import Seals
+from storage.staging import LocalStaged, stage
 from storage.transition import Transitions
 from storage.upload_records import decode_upload
 
@@ -72,6 +73,7 @@ class LocalNode:
         self.change_class = Transitions(self.mountpaths, objects, self._publisher).change_class
         self._copier = Copier(self.mountpaths, objects, intake, self._publisher, seals)
         self._buckets = buckets
+        self._intake = intake
         # Bound methods, not wrappers: these are the hot ones, and the parts fulfil the protocol themselves.
         self.head = objects.head
         self.get = objects.get
@@ -88,6 +90,8 @@ class LocalNode:
         self.list_parts = multipart.list_parts
         self.complete_upload = multipart.complete_upload
         self.abort_upload = multipart.abort_upload
+        self.open_part = multipart.open_part
+        self.publish_upload = multipart.publish_upload
         self.close_bucket = buckets.close
         self.reopen_bucket = buckets.reopen
 
@@ -109,6 +113,18 @@ class LocalNode:
         small_limit = self.mountpaths.options.small_limit_bytes if is_here else -1
         sizes = (size_bytes, piece_bytes or max(size_bytes, 1), small_limit)
         return LocalLanding(Place(bucket, key, owner, disks), self._publisher, sizes, digests)
+
+    async def stage(
+        self,
+        bucket: Bucket,
+        key: ObjectKey,
+        body: BodyStream,
+        *,
+        storage_class: str = "STANDARD",
+    ) -> LocalStaged:
+        """See StorageNode.stage."""
+        place = (bucket, key, storage_class)
+        return await stage(self.mountpaths, self._intake, self._publisher, place, body)
 
     async def open(self) -> None:
         """Open the mountpaths that are there."""

@@ -23,12 +23,12 @@ from core.cipher import (
     opened_size,
 )
 from core.control import KeyService
+from core.digests import MD5
 from core.encryption import CustomerKey, EncryptionMode, EncryptionRequest, ObjectEncryption
 from core.light import light
 from core.names import ObjectKey
 from core.sealing import new_encryption, open_encryption
 from core.types import Bucket
-from storage.digests import MD5
 from storage.intake import Received
 from storage.mountpath import Mountpath
 from storage.reader import FileReader, MemoryReader, log_corrupt

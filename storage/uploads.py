@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.completion import CompletedObject, CompletionRequest, complete, names_same_parts
 from core.errors import NoSuchUpload
@@ -169,7 +169,8 @@ def plan_completion(
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What turns an upload into an object. `plan` was made outside the transaction, which is held up the less."""
+    """What turns an upload into an object. `plan` was made outside the transaction, which is held up the less.
+    `known`: what a backend says of the object, which is then told of it."""
 
     name: UploadName
     request: CompletionRequest
@@ -177,6 +178,7 @@ class Completion:
     plan: Plan
     min_part_bytes: int
     now_ns: int
+    known: ObjectInfo | None = None
 
 
 def complete_upload(tx: Transaction, completion: Completion) -> ObjectInfo:
@@ -202,6 +204,8 @@ def complete_upload(tx: Transaction, completion: Completion) -> ObjectInfo:
         parts=whole.parts,
         encryption=stored.upload.encryption,
     )
+    if completion.known is not None:
+        info = replace(completion.known, key=name.key, checksum=whole.checksum, parts=whole.parts)
     publication = Publication(info, segments=tuple(plan.segments))
     published = publish_object(tx, name.bucket, publication, completion.conditions)
     _remove_rows(tx, name.row)
