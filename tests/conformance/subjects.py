@@ -1,0 +1,14 @@
+"""Owns the list of what the conformance suite runs over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tests.conformance.memory_subject import MemorySubject
+from tests.conformance.subject import Subject
+from tests.counterparts.started import Counterparts
+
+SUBJECTS: Mapping[str, Callable[[Counterparts], Subject]] = {
+    "memory": lambda _: MemorySubject(),
+}
+"""By the name that the tests show. Counterparts are started when a subject first asks for them."""
