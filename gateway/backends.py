@@ -14,6 +14,8 @@ from core.protocols import Clock
 from gateway.config import Config
 from gateway.service import SingleNodeService
 
+_FLIGHTS = "flights"
+
 
 @asynccontextmanager
 async def open_service(
@@ -22,7 +24,10 @@ async def open_service(
     """The service over a node that is open; what it opened at providers is closed in the end."""
     backends = OpenBackends(FixedAccounts())
     try:
-        cached = CachedStore(node, backends, clock)
-        yield SingleNodeService(control, node, clock, cached)
+        cached = CachedStore(node, backends, clock, control.home / _FLIGHTS)
+        try:
+            yield SingleNodeService(control, node, clock, cached)
+        finally:
+            await cached.close()
     finally:
         await backends.close()

@@ -6,6 +6,9 @@ listings in `listing`; who is at work on a key, in which process, is known by `f
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from backends.cache.flights import Flights
 from backends.cache.listing import Listing
 from backends.cache.reading import Reading
 from backends.cache.uploads import Uploads
@@ -18,11 +21,15 @@ from core.protocols import Clock
 class CachedStore:
     """An ObjectStore for buckets with a backend."""
 
-    def __init__(self, node: StorageNode, backends: Backends, clock: Clock) -> None:
+    def __init__(
+        self, node: StorageNode, backends: Backends, clock: Clock, directory: Path
+    ) -> None:
+        """`directory`: in which the processes of the node coordinate (backends.cache.flights); made if need be."""
         self.backends = backends
+        self.flights = flights = Flights(directory)
         reading = Reading(node, backends, clock)
-        writing = Writing(node, backends, clock)
-        uploads = Uploads(node, backends, clock)
+        writing = Writing(node, backends, clock, flights)
+        uploads = Uploads(node, backends, clock, flights)
         listing = Listing(node, backends)
         self.head = reading.head
         self.get = reading.get
@@ -43,3 +50,7 @@ class CachedStore:
         self.list_uploads = uploads.list_uploads
         self.complete_upload = uploads.complete_upload
         self.abort_upload = uploads.abort_upload
+
+    async def close(self) -> None:
+        """Give up what is being fetched. The backends are for others to close."""
+        self.flights.close()

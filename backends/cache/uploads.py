@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from backends.cache.flights import Flights
 from core.backends import Backends
 from core.encryption import CustomerKey, EncryptionRequest
 from core.names import ObjectKey, UploadId
@@ -34,10 +35,13 @@ from core.uploads import (
 class Uploads:
     """Uploads."""
 
-    def __init__(self, node: StorageNode, backends: Backends, clock: Clock) -> None:
+    def __init__(
+        self, node: StorageNode, backends: Backends, clock: Clock, flights: Flights
+    ) -> None:
         self._node = node
         self._backends = backends
         self._clock = clock
+        self._flights = flights
 
     async def create_upload(  # noqa: PLR0913  # the protocol's signature
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from backends.cache.flights import Flights
 from core.backends import Backends
 from core.deletion import DeleteItem, DeleteResult
 from core.encryption import CustomerKey, EncryptionRequest
@@ -24,10 +25,13 @@ from core.types import (
 class Writing:
     """Writes, deletes and copies."""
 
-    def __init__(self, node: StorageNode, backends: Backends, clock: Clock) -> None:
+    def __init__(
+        self, node: StorageNode, backends: Backends, clock: Clock, flights: Flights
+    ) -> None:
         self._node = node
         self._backends = backends
         self._clock = clock
+        self._flights = flights
 
     async def put(
         self,
