@@ -120,6 +120,18 @@ class MemoryBuckets:
             raise ObjectLocked(reason="the bucket has object lock and is not empty")
         del self._buckets[bucket.ref]
 
+    async def bind_bucket(
+        self, bucket: Bucket, change: Callable[[BucketProps], BucketProps]
+    ) -> Bucket:
+        contents = self._contents(bucket)
+        if bucket.props.backend is None and contents.versions:
+            raise InvalidBucketState(reason="the bucket has objects of its own")
+        props = change(contents.bucket.props)
+        self._last_bucket_id += 1
+        bound = replace(contents.bucket, bucket_id=self._last_bucket_id, props=props)
+        self._buckets[bucket.ref] = Contents(bound)
+        return bound
+
     async def rename_bucket(self, bucket: Bucket, to: BucketRef) -> Bucket:
         contents = self._contents(bucket)
         if to in self._buckets:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from core.accounts import Account, AccountStore, NoSuchAccount
 from core.backends import Backend
+from core.configs.sections import text
 from core.errors import Unsupported
 from core.types import Bucket
 
@@ -16,37 +18,107 @@ ADAPTERS: Mapping[str, Adapter] = {}
 """By provider."""
 
 
+_ASKED = {
+    "aws": ("endpoint", "cloud_region", "profile"),
+    "gcp": ("application_creds",),
+    "oci": ("region",),
+}
+"""Of a bucket's properties `extra.PROVIDER.*`, those that say by which way it is reached."""
+
+
 class OpenBackends:
     """core.backends.Backends over the accounts of a cluster."""
 
     def __init__(self, accounts: AccountStore, adapters: Mapping[str, Adapter] = ADAPTERS) -> None:
         self._accounts = accounts
         self._adapters = adapters
-        self._open: dict[tuple[str, str], tuple[Account, Backend]] = {}
+        self._change = accounts.change()
+        self._open: dict[_Way, tuple[Account, Backend]] = {}
+        self._retired: list[Backend] = []
 
     def of(self, bucket: Bucket) -> Backend:
         """See Backends.of."""
         binding = bucket.props.backend
         assert binding is not None
-        return self.of_account(binding.bucket.provider, binding.account, binding.bucket.namespace)
+        ref, native = binding.bucket, bucket.props.native
+        extra = tuple(
+            text(native, f"extra.{ref.provider}.{name}") for name in _ASKED.get(ref.provider, ())
+        )
+        return self._by(_Way(ref.provider, binding.account, ref.namespace, extra))
 
     def of_account(self, provider: str, account: str = "", namespace: str = "") -> Backend:
         """See Backends.of_account."""
-        adapter = self._adapters.get(provider)
-        if adapter is None:
-            reason = f"there is no backend for provider {provider!r}"
-            raise Unsupported(what=provider, reason=reason)
-        wanted = self._accounts.account(provider, account)
-        if wanted is None:
-            if account:
-                raise NoSuchAccount(account=account, provider=provider)
-            wanted = Account(provider)
-        known = self._open.get((provider, account))
-        if known is None or known[0] != wanted:
-            known = self._open[provider, account] = (wanted, adapter(wanted))
-        return known[1]
+        return self._by(_Way(provider, account, namespace))
 
     async def close(self) -> None:
         """Close all that was opened."""
-        for _, backend in self._open.values():
+        for backend in [*(backend for _, backend in self._open.values()), *self._retired]:
             await backend.close()
+
+    def _by(self, way: _Way) -> Backend:
+        change = self._accounts.change()
+        if change != self._change:
+            self._change = change
+            for each in list(self._open):
+                self._renew(each)
+        known = self._open.get(way)
+        return self._opened(way, self._account(way)) if known is None else known[1]
+
+    def _renew(self, way: _Way) -> None:
+        """Let go of a backend whose account is another one now. Requests that use it may end first."""
+        account, backend = self._open[way]
+        try:
+            if self._account(way) == account:
+                return
+        except NoSuchAccount:
+            pass
+        del self._open[way]
+        self._retired.append(backend)
+
+    def _opened(self, way: _Way, account: Account) -> Backend:
+        adapter = self._adapters.get(way.provider)
+        if adapter is None:
+            reason = f"there is no backend for provider {way.provider!r}"
+            raise Unsupported(what=way.provider, reason=reason)
+        backend = adapter(account)
+        self._open[way] = (account, backend)
+        return backend
+
+    def _account(self, way: _Way) -> Account:
+        """The account that is named, or the one that is called as the namespace, or the provider's default; with what
+        the bucket itself says of the way. Raises NoSuchAccount."""
+        cluster, _, space = way.namespace.removeprefix("@").partition("#")
+        # Another cluster is known by an account of its name, and its namespaces are its own affair.
+        name = way.account or cluster or ("" if cluster else space)
+        account = self._accounts.account(way.provider, name)
+        if account is None:
+            is_told = way.provider != "ais" and not way.account and any(way.extra)
+            if name and not is_told:
+                raise NoSuchAccount(account=name, provider=way.provider)
+            account = self._accounts.account(way.provider, "") or Account(way.provider)
+        if cluster and space:
+            account = replace(account, settings={**account.settings, "namespace": f"#{space}"})
+        return _derived(account, way.extra) if any(way.extra) else account
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """By which way a backend is reached; `extra` is what a bucket says of it, as _ASKED has it."""
+
+    provider: str
+    account: str = ""
+    namespace: str = ""
+    extra: tuple[str, ...] = ()
+
+
+def _derived(account: Account, extra: tuple[str, ...]) -> Account:
+    said = {name: each for name, each in zip(_ASKED[account.provider], extra, strict=True) if each}
+    region = said.get("cloud_region") or said.get("region") or account.region
+    account = replace(account, region=region, endpoint=said.get("endpoint") or account.endpoint)
+    if "profile" in said:
+        # Its credentials are the profile's, not the account's own.
+        account = replace(account, profile=said["profile"], secrets={})
+    if "application_creds" in said:
+        settings = {**account.settings, "application_creds": said["application_creds"]}
+        account = replace(account, settings=settings, secrets={})
+    return account

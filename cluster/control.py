@@ -19,6 +19,7 @@ from typing import Any
 from cluster.bucket_props import decode_props, encode_props
 from cluster.database import ControlDatabase, Transaction
 from cluster.user_policies import IDENTITY, read_policies
+from core.control import RetiredBucket
 from core.errors import (
     AccessKeyExists,
     BucketExists,
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 _FALLBACK_CHECK_S = 1.0
 _BUCKET = "bucket"
+_RETIRED = "retired bucket "
 _BUCKET_COLUMNS = "bucket_id, provider, namespace, name, owner_id, created_ns, region, props"
 
 
@@ -229,6 +231,36 @@ class EmbeddedControlStore:
             )
             transaction.note(_BUCKET, str(bucket.bucket_id))
         return replace(bucket, props=props)
+
+    def bind_bucket_sync(
+        self, bucket: Bucket, change: Callable[[BucketProps], BucketProps], now_ns: int
+    ) -> Bucket:
+        with self.database.transaction() as transaction:
+            row = transaction.execute(
+                f"SELECT {_BUCKET_COLUMNS} FROM buckets WHERE bucket_id = ?", (bucket.bucket_id,)
+            ).fetchone()
+            if row is None:
+                raise NoSuchBucket(bucket=bucket.name)
+            props = change(decode_props(row[-1], bucket.name))
+            transaction.execute("DELETE FROM buckets WHERE bucket_id = ?", (bucket.bucket_id,))
+            cursor = transaction.execute(
+                "INSERT INTO buckets (provider, namespace, name, owner_id, created_ns, region, props)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*row[1:-1], encode_props(props)),
+            )
+            bucket_id = cursor.lastrowid or 0
+            transaction.set_meta(f"{_RETIRED}{bucket.bucket_id}", str(now_ns))
+            transaction.note(_BUCKET, str(bucket.bucket_id))
+            transaction.note(_BUCKET, str(bucket_id))
+        return replace(bucket, bucket_id=bucket_id, props=props)
+
+    def retired_buckets(self) -> Sequence[RetiredBucket]:
+        found = self.database.metas(_RETIRED)
+        return [RetiredBucket(int(name), int(at_ns)) for name, at_ns in found]
+
+    def forget_retired_sync(self, bucket_id: int) -> None:
+        with self.database.transaction() as change:
+            change.execute("DELETE FROM meta WHERE name = ?", (f"{_RETIRED}{bucket_id}",))
 
     def rename_bucket_sync(self, bucket: Bucket, to: BucketRef) -> Bucket:
         with self.database.transaction() as change:

@@ -143,6 +143,14 @@ class ControlDatabase:
         row = self.reader.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
+    def metas(self, prefix: str) -> list[tuple[str, str]]:
+        """The named texts whose names begin so, each by the rest of its name."""
+        rows = self.reader.execute(
+            "SELECT substr(name, ?), value FROM meta WHERE name >= ? AND substr(name, 1, ?) = ?",
+            (len(prefix) + 1, prefix, len(prefix), prefix),
+        ).fetchall()
+        return [(str(name), str(value)) for name, value in rows]
+
     def _prepare(self) -> None:
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         os.close(fd)

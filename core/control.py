@@ -5,11 +5,20 @@ the keys that wrap data keys (KeyService).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from core.encryption import DataKey
 from core.names import AccessKey, BucketRef, UserId
 from core.types import Bucket, BucketProps, Credential, User
+
+
+@dataclass(frozen=True, slots=True)
+class RetiredBucket:
+    """The former id of a bucket that was bound anew at that time."""
+
+    bucket_id: int
+    at_ns: int
 
 
 class ControlStore(Protocol):
@@ -48,6 +57,18 @@ class ControlStore(Protocol):
         self, bucket: Bucket, change: Callable[[BucketProps], BucketProps]
     ) -> Bucket:
         """See ObjectService.update_bucket_props. Raises NoSuchBucket, also for a bucket made anew under the name."""
+
+    def bind_bucket_sync(
+        self, bucket: Bucket, change: Callable[[BucketProps], BucketProps], now_ns: int
+    ) -> Bucket:
+        """See ObjectService.bind_bucket; whether it has objects is not looked at. The former id is then among the
+        `retired_buckets`. Raises NoSuchBucket."""
+
+    def retired_buckets(self) -> Sequence[RetiredBucket]:
+        """Ids that buckets had before they were bound anew, and whose copies may still be here."""
+
+    def forget_retired_sync(self, bucket_id: int) -> None:
+        """Its copies are gone."""
 
     def rename_bucket_sync(self, bucket: Bucket, to: BucketRef) -> Bucket:
         """See ObjectService.rename_bucket; but what other buckets say of this one is not looked at."""

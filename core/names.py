@@ -48,6 +48,21 @@ class BucketRef:
         """Whether S3 clients see it among their buckets."""
         return self.provider == "ais" and not self.namespace and not self.name.startswith(".")
 
+    @property
+    def cluster(self) -> str:
+        """The uuid or alias of the other cluster that it is in; "" for this one."""
+        return self.namespace.removeprefix("@").partition("#")[0]
+
+    @property
+    def space(self) -> str:
+        """The name of its namespace; "" for the global one."""
+        return self.namespace.partition("#")[2]
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it lives elsewhere by its very identity: at a provider, or in another cluster."""
+        return self.provider != "ais" or bool(self.cluster)
+
 
 def parse_bucket_name(text: str) -> BucketName:
     """Check a name for a new bucket by the general-purpose bucket naming rules of S3.

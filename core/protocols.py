@@ -370,6 +370,15 @@ class ObjectService(ObjectStore, Protocol):
 
         Raises NoSuchBucket; ObjectLocked for one with object lock that is not empty."""
 
+    async def bind_bucket(
+        self, bucket: Bucket, change: Callable[[BucketProps], BucketProps]
+    ) -> Bucket:
+        """Change the properties of one of our own buckets so that it is bound to another one, in one step: it gets a
+        new `bucket_id`, so that nothing that is here of what it was bound to before is ever served again. What is at
+        work on it may end, on what it was.
+
+        Raises NoSuchBucket; InvalidBucketState where it was bound to none and has objects."""
+
     async def rename_bucket(self, bucket: Bucket, to: BucketRef) -> Bucket:
         """Give a bucket another name, in one step: what is in it stays where it is.
 

@@ -19,6 +19,7 @@ from core.errors import (
     InvalidBucketState,
     NoSuchBucket,
     ObjectLocked,
+    StoreError,
 )
 from core.names import BucketName, BucketRef, ObjectKey, UserId
 from core.nodes import StorageNode
@@ -149,6 +150,27 @@ class SingleNodeService:
         except BucketNotEmpty:
             raise ObjectLocked(reason="the bucket has object lock and is not empty") from None
         await asyncio.shield(self._finish_delete(bucket))
+
+    async def bind_bucket(
+        self, bucket: Bucket, change: Callable[[BucketProps], BucketProps]
+    ) -> Bucket:
+        """The job worker drops what the former id has, once requests that know the bucket by it should have ended."""
+        if bucket.props.backend is not None:
+            return await self._bind(bucket, change)
+        try:
+            await self._node.close_bucket(bucket)
+        except BucketNotEmpty:
+            reason = "the bucket has objects, which are nowhere else; bind an empty one"
+            raise InvalidBucketState(reason=reason) from None
+        try:
+            return await asyncio.shield(self._bind(bucket, change))
+        except StoreError:
+            await self._node.reopen_bucket(bucket)
+            raise
+
+    async def _bind(self, bucket: Bucket, change: Callable[[BucketProps], BucketProps]) -> Bucket:
+        now_ns = self._clock.now_ns()
+        return await asyncio.to_thread(self._control.bind_bucket_sync, bucket, change, now_ns)
 
     async def rename_bucket(self, bucket: Bucket, to: BucketRef) -> Bucket:
         for other in self._control.buckets():

@@ -210,6 +210,7 @@ def _native_front(
         load=parts.load,
         batch_nodes=_batch_nodes(parts),
         promote_from=config.native.promote_from,
+        backends=parts.service.backends,
     )
     front = NativeFront(services, authenticator, settings)
     front.observer = parts.access_log

@@ -6,27 +6,24 @@ import re
 from dataclasses import replace
 
 from core.claims import Permission
-from core.errors import InvalidArgument
+from core.errors import Denied, InvalidArgument, InvalidBucketName
 from core.names import SYSTEM_BUCKETS, BucketRef, parse_native_bucket_name
 from gateway.native.call import NativeCall
 from gateway.native.request import bucket_ref
 
-_NAMESPACE = re.compile(r"#[A-Za-z0-9_-]{1,32}\Z")
+_NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 
 
 def check_new_bucket(ref: BucketRef) -> None:
-    """Whether a bucket may be made under that identity. Raises InvalidBucketName, InvalidArgument."""
-    if ref.provider != "ais":
-        reason = f"there is no backend for provider {ref.provider!r}: only ais buckets can be made"
-        raise InvalidArgument(name="provider", value=ref.provider, reason=reason)
-    if ref.namespace:
-        uuid, _, name = ref.namespace.removeprefix("@").partition("#")
-        if uuid:
-            reason = f"no remote cluster {uuid!r} is attached"
-            raise InvalidArgument(name="namespace", value=ref.namespace, reason=reason)
-        if not _NAMESPACE.match(f"#{name}"):
-            reason = "a namespace has 1 to 32 letters, digits, - and _"
-            raise InvalidArgument(name="namespace", value=ref.namespace, reason=reason)
+    """Whether a bucket may be made, or added, under that identity. Raises InvalidBucketName, InvalidArgument."""
+    if ref.provider != "ais" and ref.cluster:
+        reason = "only ais buckets are in other clusters"
+        raise InvalidArgument(name="namespace", value=ref.namespace, reason=reason)
+    if any(part and not _NAMESPACE.match(part) for part in (ref.cluster, ref.space)):
+        reason = "a namespace has 1 to 32 letters, digits, - and _"
+        raise InvalidArgument(name="namespace", value=ref.namespace, reason=reason)
+    if ref.is_remote and ref.name.startswith("."):
+        raise InvalidBucketName(bucket=ref.name)
     parse_native_bucket_name(ref.name)
 
 
@@ -34,12 +31,24 @@ async def admit_new_bucket(call: NativeCall, ref: BucketRef) -> None:
     """Whether the caller may make that bucket, or give one that name, whichever bucket the path names. Raises Denied,
     and as `check_new_bucket`."""
     check_new_bucket(ref)
+    if ref.is_remote:
+        await admit_to_backends(call)
     if ref.name in SYSTEM_BUCKETS:
         # What the store makes of everybody's objects goes there.
         await call.require("weir:CreateSystemBucket", Permission.ADMIN)
     # Policies of users say which buckets they may make, by name.
     of_new = replace(call, request=replace(call.request, names=(ref.name.encode(),)))
     await of_new.require("s3:CreateBucket", Permission.CREATE_BUCKET)
+
+
+async def admit_to_backends(call: NativeCall) -> None:
+    """Whether the caller may have the cluster's own credentials used for a bucket of its choice: to add one that lives
+    elsewhere, or to say where one lives. They open whatever they open at the provider, so this is root's, and that of
+    tokens which act for root and permit to make buckets. Raises Denied."""
+    await call.require("weir:UseBackend", Permission.CREATE_BUCKET)
+    user = call.identity.user
+    if user is None or not user.is_root:
+        raise Denied(reason="weir:UseBackend in the cluster")
 
 
 def ref_of_uname(uname: str) -> BucketRef:

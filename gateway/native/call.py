@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.backends import Backends
 from core.claims import Permission
 from core.errors import InvalidKey
 from core.jobs import JobStore, StandingJobs
@@ -63,6 +64,7 @@ class NativeServices:
     load: Load = field(kw_only=True)
     batch_nodes: BatchNodes = field(kw_only=True)
     promote_from: tuple[Path, ...] = field(kw_only=True, default=())
+    backends: Backends | None = field(kw_only=True, default=None)
 
 
 Require = Callable[
@@ -73,13 +75,15 @@ Require = Callable[
 @dataclass(slots=True)
 class NativeCall:
     """A request whose sender is known. Operations ask `require` before they do or tell anything. `open_body` makes of
-    the request's raw body the stream that a write takes, held to what the sender signed and claims."""
+    the request's raw body the stream that a write takes, held to what the sender signed and claims. `visited`: the
+    bucket of the path, where it lives elsewhere and is looked at without being added."""
 
     request: NativeRequest
     identity: Identity
     services: NativeServices
     admit: Require
     open_body: Callable[[AsyncIterable[bytes]], BodyStream]
+    visited: Bucket | None = None
 
     @property
     def store(self) -> ObjectService:
@@ -98,6 +102,8 @@ class NativeCall:
 
     def bucket(self, ref: BucketRef | None = None) -> Bucket:
         """The bucket of the path, or another. Raises NoSuchBucket."""
+        if ref is None and self.visited is not None:
+            return self.visited
         return self.store.get_bucket(self.request.ref() if ref is None else ref)
 
     def key(self) -> ObjectKey:

@@ -11,12 +11,14 @@ import math
 from collections.abc import Callable
 
 from core import errors
+from core.accounts import NoSuchAccount
 from core.jobs import NoSuchJob
 from core.names import BucketRef
 from core.shards import BadShard, NoSuchMember, NotAShard, ShardChanged
 from gateway.batch.errors import BatchStopped, ClientLeft, TooManySoftErrors
 from gateway.native.call import NativeResponse
 from gateway.native.faults import (
+    BackendUnreached,
     NoSuchKind,
     NoSuchNode,
     NoSuchTransform,
@@ -49,6 +51,18 @@ def _object_absent(_: errors.StoreError, bucket: str, name: str) -> str:
     return f"{bucket}/{name} does not exist"
 
 
+def _account_absent(error: errors.StoreError, _: str, __: str) -> str:
+    provider, name = error.provider, error.account
+    return (
+        f"{provider} has no account {name!r} here; add it with: weir account add {provider} {name}"
+    )
+
+
+def _unreached(error: errors.StoreError, bucket: str, _: str) -> str:
+    why = error.error.fields.get("reason") or type(error.error).__name__
+    return f'bucket "{bucket}" cannot be reached: {why}'
+
+
 def _reason(error: errors.StoreError, bucket: str, name: str) -> str:
     reason = error.fields.get("reason")
     return str(reason) if reason else _own_words(error, bucket, name)
@@ -76,6 +90,8 @@ _ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
     NoSuchJob: (404, "ErrXactNotFound", lambda e, _, __: f"job {e.job_id!r} does not exist"),
     NoSuchFile: (404, "ErrNotFound", _reason),
     NoSuchNode: (404, "ErrNotFound", lambda e, _, __: f"node {e.node_id!r} does not exist"),
+    NoSuchAccount: (404, "ErrNotFound", _account_absent),
+    BackendUnreached: (424, "", _unreached),
     errors.NotFound: (404, "ErrNotFound", _own_words),
     errors.BucketExists: (
         409,

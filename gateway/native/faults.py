@@ -21,6 +21,10 @@ class SourceChanged(Conflict):
     """An object was written to while it was renamed; both names have one now. Fields: key."""
 
 
+class BackendUnreached(StoreError):
+    """A bucket cannot be added or bound, because its provider did not answer. Fields: ref, error."""
+
+
 class NoSuchNode(NotFound):
     """Fields: node_id."""
 

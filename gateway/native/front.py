@@ -13,6 +13,7 @@ from core.claims import Permission
 from core.errors import BadToken, Denied, EntityTooLarge, StoreError, Unavailable
 from core.names import ObjectKey
 from core.types import Bucket, Identity
+from gateway.native.bucket_making import may_be_elsewhere, visit
 from gateway.native.call import Handler, NativeCall, NativeResponse, NativeServices
 from gateway.native.easy_urls import parse_easy
 from gateway.native.errors import error_response
@@ -35,6 +36,7 @@ _MAX_MESSAGE_BYTES = 64 * 1024**2
 _MAX_ANONYMOUS_MESSAGE_BYTES = 64 * 1024
 _STATUS_CLIENT_GONE = 499
 _STATUS_CUT = 599
+_OF_BUCKETS = frozenset({"buckets", "objects", "ml"})
 
 
 class NativeFront:
@@ -95,6 +97,8 @@ class NativeFront:
             self._admit,
             authenticated.open_body,
         )
+        if request.resource in _OF_BUCKETS and may_be_elsewhere(request):
+            await visit(call)
         return await handler(call)
 
     async def _route(self, request: NativeRequest, identity: Identity) -> Handler:
@@ -151,7 +155,7 @@ class NativeFront:
 
     def _refuse(self, request: NativeRequest, error: Exception) -> NativeResponse:
         ref = None
-        if request.resource in ("buckets", "objects", "ml") and request.names:
+        if request.resource in _OF_BUCKETS and request.names:
             try:
                 ref = request.ref()
             except StoreError:

@@ -17,6 +17,7 @@ from core.names import BucketRef, ObjectKey, parse_object_key
 from core.protocols import ObjectStore
 from core.templates import parse_template
 from core.types import Bucket
+from gateway.native.bucket_making import make_bucket
 from gateway.native.bucket_names import admit_new_bucket
 from gateway.native.call import NativeCall
 from gateway.native.request import bucket_ref
@@ -244,9 +245,4 @@ async def target_bucket(call: NativeCall, ref: BucketRef, *, may_create: bool) -
         if not may_create:
             return None
     await admit_new_bucket(call, ref)
-    user = call.identity.user
-    assert user is not None, "no anonymous caller may make buckets"
-    services = call.services
-    return await call.store.create_bucket(
-        ref, owner=user, region=services.region, props=services.new_bucket
-    )
+    return await make_bucket(call, ref)

@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.claims import ALL_ACCESS
+from core.configs.backend import BackendBinding
 from core.configs.native import NativeProps
+from core.configs.versioning import Versioning
 from core.errors import InvalidArgument
 from core.names import BucketRef
 from core.types import Bucket, BucketProps
+from gateway.native.bucket_names import check_new_bucket
 from gateway.native.prop_kinds import (
     BOOL,
     COUNT,
@@ -27,7 +30,9 @@ from gateway.native.prop_kinds import (
     only,
     read_number,
 )
+from gateway.native.request import bucket_ref
 
+_NAMED, _SPACES = ("name", "provider"), ("uuid", "name")
 _MAX_FEATURES = 2**28 - 1
 _COMPRESSION = choice("never", "always")
 _IGNORED = frozenset({"force"})
@@ -44,17 +49,17 @@ def _fixed(value: Any, reason: str) -> _Property:
     return _Property(value, only(value, reason))
 
 
-_NO_BACKEND = "there are no backends yet"
+_NO_LIMITS = "calls to backends are not limited by bucket"
 _UNSERVED = "is not served"
 _PROPERTIES: Mapping[str, _Property] = {
     "checksum.type": _fixed("md5", "objects have the MD5 that S3 asks for"),
-    "checksum.validate_cold_get": _fixed(False, _NO_BACKEND),
+    "checksum.validate_cold_get": _Property(True, BOOL),
     "checksum.validate_warm_get": _fixed(False, "the server's verify_rate decides"),
     "checksum.validate_obj_move": _fixed(False, "objects are not moved between nodes"),
     "checksum.enable_read_range": _fixed(False, "ranges have no checksum"),
     "versioning.enabled": _fixed(True, "writes are always counted"),
-    "versioning.validate_warm_get": _fixed(False, _NO_BACKEND),
-    "versioning.synchronize": _fixed(False, _NO_BACKEND),
+    "versioning.validate_warm_get": _Property(False, BOOL),
+    "versioning.synchronize": _Property(False, BOOL),
     "mirror.enabled": _fixed(False, "mirroring " + _UNSERVED),
     "mirror.copies": _Property(2, COUNT),
     "mirror.burst_buffer": _Property(512, COUNT),
@@ -75,7 +80,7 @@ _PROPERTIES: Mapping[str, _Property] = {
     "chunks.chunk_size": _Property("1GiB", SIZE),
     "chunks.checkpoint_every": _Property(0, COUNT),
     "chunks.flags": _Property(0, COUNT),
-    "rate_limit.backend.enabled": _fixed(False, _NO_BACKEND),
+    "rate_limit.backend.enabled": _fixed(False, _NO_LIMITS),
     "rate_limit.backend.interval": _Property("1m", DURATION),
     "rate_limit.backend.max_tokens": _Property(1000, COUNT),
     "rate_limit.backend.num_retries": _Property(3, COUNT),
@@ -87,10 +92,6 @@ _PROPERTIES: Mapping[str, _Property] = {
     "rate_limit.frontend.per_op_max_tokens": _Property("", TEXT),
     "write_policy.data": _fixed("immediate", "writes are on disk before they are acknowledged"),
     "write_policy.md": _fixed("immediate", "writes are on disk before they are acknowledged"),
-    "backend_bck.name": _fixed("", _NO_BACKEND),
-    "backend_bck.provider": _fixed("", _NO_BACKEND),
-    "backend_bck.namespace.uuid": _fixed("", _NO_BACKEND),
-    "backend_bck.namespace.name": _fixed("", _NO_BACKEND),
     "extra.aws.cloud_region": _Property("", TEXT),
     "extra.aws.endpoint": _Property("", TEXT),
     "extra.aws.profile": _Property("", TEXT),
@@ -100,8 +101,11 @@ _PROPERTIES: Mapping[str, _Property] = {
     "extra.oci.region": _Property("", TEXT),
     "extra.custom": _Property("", TEXT),
 }
+_OF_BACKENDS = ("extra.aws.", "extra.gcp.", "extra.oci.")
 _SECTIONS = frozenset(name.partition(".")[0] for name in _PROPERTIES)
-_DETACH = "backend_bck"
+_BINDING = "backend_bck"
+_EXCLUSIVE_FEATURES = 1 << 11 | 1 << 12
+"""Never to read from the backend, and to stream what is read from there (AIStore: Disable-, Streaming-Cold-GET)."""
 
 
 # --- showing ---------------------------------------------------------------------------------------------------------
@@ -130,6 +134,7 @@ def props_json(bucket: Bucket) -> dict[str, Any]:
         if name in _PROPERTIES:
             _set(shown, name, json.loads(text))
     shown |= {
+        _BINDING: _binding_json(bucket),
         "provider": bucket.ref.provider,
         "access": str(native.access),
         "features": str(native.features),
@@ -141,9 +146,18 @@ def props_json(bucket: Bucket) -> dict[str, Any]:
             "shard_view": native.shard_view,
             "index_shards": native.index_shards,
             "s3_versioning": bucket.props.versioning.value,
+            "account": "" if bucket.props.backend is None else bucket.props.backend.account,
         },
     }
     return shown
+
+
+def _binding_json(bucket: Bucket) -> dict[str, Any]:
+    """A bucket of a provider is bound to itself, and that goes without saying."""
+    binding = bucket.props.backend
+    if binding is None or binding.bucket == bucket.ref:
+        return {"name": "", "provider": "", "namespace": namespace_json("")}
+    return bucket_json(binding.bucket)
 
 
 def default_sections() -> dict[str, Any]:
@@ -164,15 +178,58 @@ def _set(tree: dict[str, Any], name: str, value: Any) -> None:
 # --- changing --------------------------------------------------------------------------------------------------------
 
 
-def changed(props: BucketProps, wanted: Any) -> BucketProps:
-    """The properties with those sections changed that `wanted` names. Raises InvalidArgument."""
+def changed(props: BucketProps, wanted: Any, ref: BucketRef | None = None) -> BucketProps:
+    """The properties of the bucket `ref` with those sections changed that `wanted` names. Raises InvalidArgument."""
     if not isinstance(wanted, Mapping):
         raise InvalidArgument(name="value", value="", reason="properties are a JSON object")
+    if wanted.get(_BINDING) is not None:
+        props = replace(props, backend=_bound(props, wanted[_BINDING], ref))
     for name, value in wanted.items():
-        if name in _IGNORED or value is None:
+        if name in _IGNORED or name == _BINDING or value is None:
             continue
         props = _changed_one(props, str(name), value)
     return props
+
+
+def uses_backends(wanted: Any) -> bool:
+    """Whether a change of properties says where a bucket lives, or with whose credentials it is reached."""
+    if not isinstance(wanted, Mapping):
+        return False
+    own = wanted.get("weir")
+    return (
+        wanted.get(_BINDING) is not None
+        or (isinstance(own, Mapping) and "account" in own)
+        or any(path.startswith(_OF_BACKENDS) for path, _ in _leaves("extra", wanted.get("extra")))
+    )
+
+
+def _bound(props: BucketProps, wanted: Any, ref: BucketRef | None) -> BackendBinding | None:
+    """The binding that a client asks for: to a bucket that lives elsewhere, or with an empty name to none."""
+    if not isinstance(wanted, Mapping):
+        raise InvalidArgument(name=_BINDING, value="", reason=f"{_BINDING}: not a JSON object")
+    name, provider = (TEXT(f"{_BINDING}.{each}", wanted.get(each) or "") for each in _NAMED)
+    space = wanted.get("namespace") or {}
+    if isinstance(space, Mapping):
+        uuid, inner = (TEXT(f"{_BINDING}.namespace", space.get(each) or "") for each in _SPACES)
+        space = f"@{uuid}#{inner}"
+    if ref is not None and ref.is_remote:
+        if not name:
+            return props.backend
+        reason = "a bucket that lives elsewhere is bound to itself"
+        raise InvalidArgument(name=_BINDING, value=name, reason=reason)
+    if not name:
+        return None
+    target = bucket_ref(name, provider, TEXT(f"{_BINDING}.namespace", space))
+    check_new_bucket(target)
+    if not target.is_remote:
+        reason = "a bucket can be bound to one that lives elsewhere alone"
+        raise InvalidArgument(name=_BINDING, value=name, reason=reason)
+    if props.versioning is not Versioning.OFF or props.object_lock is not None:
+        reason = "the bucket keeps versions, which one that lives elsewhere has none of here"
+        raise InvalidArgument(name=_BINDING, value=name, reason=reason)
+    if props.backend is not None and props.backend.bucket == target:
+        return props.backend
+    return BackendBinding(target)
 
 
 def _changed_one(props: BucketProps, name: str, value: Any) -> BucketProps:
@@ -183,11 +240,14 @@ def _changed_one(props: BucketProps, name: str, value: Any) -> BucketProps:
             return replace(props, native=replace(native, access=access))
         case "features":
             features = read_number(name, value, _MAX_FEATURES)
+            if features & _EXCLUSIVE_FEATURES == _EXCLUSIVE_FEATURES:
+                reason = (
+                    "features 11 (never a cold GET) and 12 (streaming cold GET) exclude each other"
+                )
+                raise InvalidArgument(name=name, value=str(features), reason=reason)
             return replace(props, native=replace(native, features=features))
         case "weir":
             return _changed_own(props, value)
-        case _ if name == _DETACH and isinstance(value, Mapping) and not value.get("name"):
-            return props
     if name not in _SECTIONS:
         raise InvalidArgument(name=name, value="", reason=f"no such property: {name}")
     sections = dict(native.sections)
@@ -214,14 +274,24 @@ def _changed_own(props: BucketProps, value: Any) -> BucketProps:
             case "index_shards":
                 native = replace(props.native, index_shards=BOOL(path, each))
                 props = replace(props, native=native)
+            case "account":
+                account = TEXT(path, each)
+                if props.backend is not None:
+                    props = replace(props, backend=replace(props.backend, account=account))
+                elif account:
+                    reason = "the bucket is bound to none that an account could reach"
+                    raise InvalidArgument(name=path, value=account, reason=reason)
             case _:
                 raise InvalidArgument(name=path, value="", reason=f"no such property: {path}")
     return props
 
 
 def reset(props: BucketProps) -> BucketProps:
-    """The properties with all that native clients may change as it is in a new bucket."""
-    return replace(props, durability="durable", native=NativeProps())
+    """The properties with all that native clients may change as it is in a new bucket; but it stays where it lives."""
+    kept = {
+        path: text for path, text in props.native.sections.items() if path.startswith(_OF_BACKENDS)
+    }
+    return replace(props, durability="durable", native=NativeProps(sections=kept))
 
 
 def _leaves(name: str, value: Any, depth: int = 0) -> list[tuple[str, Any]]:

@@ -11,6 +11,7 @@ from core.job_access import check_conditions
 from core.job_table import BUCKET, TO_BUCKET, ref_text
 from core.names import MAX_KEY_BYTES, BucketRef, ObjectKey
 from core.types import Bucket
+from gateway.native.bucket_making import make_bucket
 from gateway.native.bucket_names import admit_new_bucket, ref_of_uname
 from gateway.native.call import NativeCall, NativeResponse, Row
 from gateway.native.operations.buckets import admit_emptying
@@ -55,12 +56,7 @@ async def _target(call: NativeCall, to: BucketRef, options: CopyOptions) -> Buck
         await admit_new_bucket(call, to)
         if options.is_dry_run:
             return call.bucket()
-        owner = call.identity.user
-        assert owner is not None, "no anonymous caller may make buckets"
-        services = call.services
-        made = await services.store.create_bucket(
-            to, owner=owner, region=services.region, props=services.new_bucket
-        )
+        made = await make_bucket(call, to)
         # A token may permit to make buckets, and yet not to fill them.
         await call.require("s3:PutObject", Permission.PUT, made, some_key)
         return made
@@ -79,6 +75,9 @@ async def move_bucket(call: NativeCall) -> NativeResponse:
     if not bucket.props.policy:
         # With one, the job refuses.
         await admit_emptying(call, bucket, Permission.MOVE_BUCKET)
+    if bucket.props.backend is not None or to.is_remote:
+        reason = "only buckets whose objects live here alone can be renamed"
+        raise InvalidArgument(name="bck_to", value=to.name, reason=reason)
     if to == bucket.ref:
         raise InvalidArgument(name="bck_to", value=to.name, reason="that is its name already")
     await admit_new_bucket(call, to)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from core.claims import Permission
 from core.errors import InvalidBucketName, InvalidBucketState
 from core.listing import VersionListQuery
-from core.types import Bucket, Identity
+from core.types import Bucket, BucketProps, Identity
 from gateway.native import props
-from gateway.native.bucket_names import admit_new_bucket
+from gateway.native.bucket_making import look_up, make_bucket
+from gateway.native.bucket_names import admit_new_bucket, admit_to_backends
 from gateway.native.call import NativeCall, NativeResponse, Row, json_response
 from gateway.native.request import bucket_ref
 
@@ -24,16 +26,12 @@ _EXISTS_OUTSIDE = "5"
 
 
 async def create_bucket(call: NativeCall) -> NativeResponse:
-    """A name that is taken is a conflict, whoever owns the bucket."""
+    """A name that is taken is a conflict, whoever owns the bucket. One that lives elsewhere is added, if it is there
+    (see `dont_head_remote_bck`)."""
     ref = call.request.ref()
     await admit_new_bucket(call, ref)
     message = await call.request.message()
-    made = call.services.new_bucket
-    if message.value is not None:
-        made = props.changed(made, message.value)
-    owner = call.identity.user
-    assert owner is not None, "no anonymous caller may make buckets"
-    await call.store.create_bucket(ref, owner=owner, region=call.services.region, props=made)
+    await make_bucket(call, ref, message.value)
     return NativeResponse()
 
 
@@ -131,7 +129,20 @@ async def set_props(call: NativeCall) -> NativeResponse:
     await call.require("weir:PutBucketProperties", Permission.PATCH, bucket)
     if isinstance(message.value, dict) and "access" in message.value:
         await call.require("weir:PutBucketAccess", Permission.SET_BUCKET_ACL, bucket)
-    await call.store.update_bucket_props(bucket, lambda old: props.changed(old, message.value))
+
+    def change(old: BucketProps) -> BucketProps:
+        return props.changed(old, message.value, bucket.ref)
+
+    wanted = change(bucket.props)
+    if props.uses_backends(message.value):
+        await admit_to_backends(call)
+        is_forced = message.fields().get("force") is True
+        if wanted.backend is not None and wanted != bucket.props and not is_forced:
+            await look_up(call, replace(bucket, props=wanted))
+    if wanted.backend is None or wanted.backend == bucket.props.backend:
+        await call.store.update_bucket_props(bucket, change)
+    else:
+        await call.store.bind_bucket(bucket, change)
     return NativeResponse()
 
 

@@ -38,6 +38,9 @@ class FakeNode:
     async def closed_buckets(self) -> Mapping[int, int]:
         return dict(self.closed)
 
+    async def close_bucket(self, bucket: Bucket, *, even_if_full: bool = False) -> None:
+        self.closed[bucket.bucket_id] = STARTED_NS
+
     async def reopen_bucket(self, bucket: Bucket) -> None:
         del self.closed[bucket.bucket_id]
 
