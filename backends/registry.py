@@ -89,7 +89,7 @@ class OpenBackends:
         the bucket itself says of the way. Raises NoSuchAccount."""
         cluster, _, space = way.namespace.removeprefix("@").partition("#")
         # Another cluster is known by an account of its name, and its namespaces are its own affair.
-        name = way.account or cluster or ("" if cluster else space)
+        name = way.account or cluster or space
         account = self._accounts.account(way.provider, name)
         if account is None:
             is_told = way.provider != "ais" and not way.account and any(way.extra)

@@ -102,6 +102,10 @@ async def _add(call: NativeCall, ref: BucketRef, *, is_probed: bool, is_kept: bo
     owner = call.identity.user
     assert owner is not None, "nobody anonymous may add buckets"
     wanted = Bucket(ref, 0, owner, 0, "", _as_remote(call.services.new_bucket, ref))
+    try:
+        backends_of(call).of(wanted)
+    except Unsupported:
+        return
     found = await _found(call, wanted, is_probed=is_probed or not is_kept)
     if not is_kept:
         call.visited = found

@@ -19,7 +19,9 @@ from tests.server import Server, ServerOptions
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running weir in which every request is root's; what is about access starts one of its own."""
     data = tmp_path_factory.mktemp("native") / "data"
-    running = Server(ServerOptions([data], arguments=("--no-auth",)))
+    # No provider is reached from here: port 9 of loopback has no listener.
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_EC2_METADATA_DISABLED": "true"}
+    running = Server(ServerOptions([data], arguments=("--no-auth",), environment=nowhere))
     running.start()
     try:
         yield running

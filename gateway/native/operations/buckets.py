@@ -36,10 +36,12 @@ async def create_bucket(call: NativeCall) -> NativeResponse:
 
 
 async def destroy_bucket(call: NativeCall) -> NativeResponse:
-    """With all that is in it; the S3 front is strict about that."""
+    """With all that is in it; the S3 front is strict about that. One that lives elsewhere is forgotten here, with the
+    copies of what is in it; there it stays."""
     bucket = call.bucket()
     await call.require("s3:DeleteBucket", Permission.DESTROY_BUCKET, bucket)
-    await admit_emptying(call, bucket, Permission.DESTROY_BUCKET)
+    if bucket.props.backend is None:
+        await admit_emptying(call, bucket, Permission.DESTROY_BUCKET)
     await call.store.destroy_bucket(bucket)
     return NativeResponse()
 

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.claims import ALL_ACCESS
+from core.configs.backend import BackendBinding
+from core.configs.versioning import Versioning
 from core.errors import InvalidArgument, StoreError
 from core.names import BucketName, BucketRef, UserId, parse_native_bucket_name
 from core.types import Bucket, BucketProps, User
@@ -94,11 +96,86 @@ def test_unames_that_are_none(uname: str) -> None:
         ref_of_uname(uname)
 
 
+BOUND = BackendBinding(BucketRef(BucketName("far"), "aws"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"name": "far", "provider": "s3"}, BOUND),
+        ({"name": "far", "provider": "aws", "namespace": {"uuid": "", "name": ""}}, BOUND),
+        (
+            {"name": "b", "provider": "gcp", "namespace": {"uuid": "", "name": "team"}},
+            BackendBinding(BucketRef(BucketName("b"), "gcp", "@#team")),
+        ),
+        (
+            {"name": "b", "provider": "ais", "namespace": "@other#"},
+            BackendBinding(BucketRef(BucketName("b"), "ais", "@other#")),
+        ),
+        ({"name": ""}, None),
+        ({}, None),
+    ],
+)
+def test_binding(wanted: dict[str, Any], expected: BackendBinding | None) -> None:
+    before = BucketProps(backend=BackendBinding(BucketRef(BucketName("other"), "aws"), "account"))
+    assert props.changed(before, {"backend_bck": wanted}).backend == expected
+
+
+def test_binding_keeps_its_account() -> None:
+    before = BucketProps(backend=replace(BOUND, account="one"))
+    again = {"backend_bck": {"name": "far", "provider": "aws"}}
+    assert props.changed(before, again).backend == replace(BOUND, account="one")
+    both = {"weir": {"account": "two"}, **again}
+    assert props.changed(BucketProps(), both).backend == replace(BOUND, account="two")
+
+
+def test_bucket_of_a_provider_is_bound_to_itself() -> None:
+    ref = BOUND.bucket
+    before = BucketProps(backend=BOUND)
+    assert props.changed(before, {"backend_bck": {"name": ""}}, ref) == before
+    with pytest.raises(InvalidArgument):
+        props.changed(before, {"backend_bck": {"name": "x", "provider": "gcp"}}, ref)
+    assert props.props_json(Bucket(ref, 1, OWNER, 1, props=before))["backend_bck"]["name"] == ""
+
+
+def test_buckets_with_versions_are_not_bound() -> None:
+    before = BucketProps(versioning=Versioning.ENABLED)
+    with pytest.raises(InvalidArgument):
+        props.changed(before, {"backend_bck": {"name": "far", "provider": "aws"}})
+
+
+def test_reset_leaves_a_bucket_where_it_lives() -> None:
+    before = props.changed(
+        BucketProps(backend=BOUND), {"extra": {"aws": {"endpoint": "http://x"}, "custom": "y"}}
+    )
+    after = props.reset(before)
+    assert after.backend == BOUND
+    assert after.native.sections == {"extra.aws.endpoint": '"http://x"'}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"backend_bck": {"name": ""}}, True),
+        ({"weir": {"account": "x"}}, True),
+        ({"extra": {"aws": {"endpoint": "http://x"}}}, True),
+        ({"extra": {"aws": {"profile": "p"}}, "features": 1}, True),
+        ({"extra": {"custom": "x"}}, False),
+        ({"features": 1, "weir": {"durability": "relaxed"}}, False),
+        ({"extra": None}, False),
+        (None, False),
+    ],
+)
+def test_what_uses_credentials(wanted: Any, expected: bool) -> None:
+    assert props.uses_backends(wanted) is expected
+
+
 @pytest.mark.parametrize(
     "ref",
     [
-        bucket_ref("b", "aws"),
-        bucket_ref("b", "ais", "@uuid#"),
+        bucket_ref(".sys-inventory", "aws"),
+        bucket_ref("b", "aws", "@uuid#"),
+        bucket_ref("b", "ais", "@a/b#"),
         bucket_ref("b", "ais", "#" + "x" * 33),
         bucket_ref("b", "ais", "#a/b"),
         bucket_ref("..", "ais"),

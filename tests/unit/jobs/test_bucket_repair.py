@@ -109,3 +109,19 @@ def test_dropping_leaves_off_when_told_to(control: EmbeddedControlStore) -> None
 
 def test_nothing_closed(control: EmbeddedControlStore) -> None:
     assert run(control, FakeNode(), FakeClock()) == ""
+
+
+def test_what_a_bucket_was_bound_to_is_dropped_after_a_while(
+    control: EmbeddedControlStore,
+) -> None:
+    former = make_bucket(control)
+    (bucket,) = control.buckets()
+    bound = control.bind_bucket_sync(bucket, lambda props: props, STARTED_NS)
+    assert list(control.buckets()) == [bound]
+    clock, node = FakeClock(STARTED_NS + GRACE_NS), FakeNode()
+    repair = BucketRepairJob(0, control, node, clock, STARTED_NS)
+    assert asyncio.run(repair.run(asyncio.Event())) == ""
+    clock.time_ns += 1
+    assert asyncio.run(repair.run(asyncio.Event())) == "reopened 0 buckets, dropped 1"
+    assert node.forgotten == [former]
+    assert not control.retired_buckets()
