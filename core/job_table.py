@@ -14,6 +14,8 @@ BUCKET = "bucket"
 """The argument of a job that names the bucket it works on (or reads), as `ref_text` writes it."""
 TO_BUCKET = "to_bucket"
 """The argument that names the bucket it writes to, where that is another."""
+PARENT = "parent"
+"""The argument that names the job which has this one do a part of its work."""
 
 
 class Scope(Enum):

@@ -21,6 +21,7 @@ from jobs.group_copy import CopyObjectsJob
 from jobs.group_delete import DeleteObjectsJob
 from jobs.lifecycle import LifecycleJob
 from jobs.periodic import ShouldStop
+from jobs.prefetch import PrefetchJob, fetching
 from jobs.promote import PromoteJob
 from jobs.queue import JobKind
 from jobs.shard_index import IndexShardJob, ShardSummaryJob
@@ -56,6 +57,7 @@ def job_kinds(
         CopyObjectsJob(node, control),
         ArchiveJob(node, shards, control),
         EvictObjectsJob(node, control),
+        *_prefetching(control, node, service),
         EvictBucketJob(service),
         BucketSummaryJob(node, control),
         PromoteJob(node, control, config.native.promote_from),
@@ -69,6 +71,15 @@ def job_kinds(
         IndexShardJob(node, shards, control),
         ShardSummaryJob(node, shards, control),
     ]
+
+
+def _prefetching(
+    control: EmbeddedControlStore, node: LocalNode, service: SingleNodeService
+) -> Sequence[JobKind]:
+    """Where there is anything to fetch from."""
+    if service.backends is None:
+        return ()
+    return (PrefetchJob(service, node, service.backends, control, fetching(service)),)
 
 
 class Cleaning:

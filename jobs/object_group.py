@@ -12,7 +12,7 @@ from core.errors import NotFound, StoreError
 from core.job_table import BUCKET, TO_BUCKET, parse_ref, ref_text
 from core.names import BucketRef, ObjectKey, UserId
 from core.protocols import ObjectStore
-from core.types import Bucket, User
+from core.types import Bucket, ObjectInfo, User
 from jobs.lookup import Buckets, find_bucket
 from jobs.queue import JobContext
 from jobs.selection import Selection, pieces
@@ -80,10 +80,11 @@ class GroupRequest:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An object to work on. `must_exist`: its absence is an error."""
+    """An object to work on. `must_exist`: its absence is an error. `info`: as it was listed, if it was."""
 
     key: ObjectKey
     must_exist: bool
+    info: ObjectInfo | None = None
 
 
 class GroupRun:
@@ -108,10 +109,11 @@ class GroupRun:
         cursor = cursor.removeprefix(stage) if cursor.startswith(stage) else ""
         async for piece in pieces(self.store, bucket, self.request.selection, cursor):
             self.context.check()
+            found = piece.found or {}
             for key in piece.keys[:-1]:
-                yield "", Wanted(key, piece.must_exist)
+                yield "", Wanted(key, piece.must_exist, found.get(key))
             for key in piece.keys[-1:]:
-                yield f"{stage}{piece.cursor}", Wanted(key, piece.must_exist)
+                yield f"{stage}{piece.cursor}", Wanted(key, piece.must_exist, found.get(key))
 
     def missing(self, wanted: Wanted, error: NotFound) -> None:
         """An object is not there: an error only if it was named."""

@@ -17,8 +17,9 @@ from typing import Protocol
 from core.errors import StoreError
 from core.job_table import idles
 from core.jobs import BYTES, OBJECTS, JobProgress, JobRecord, JobState, JobStore, StandingStore
-from core.load import Advice, FixedLoad, Load, advise
+from core.load import Advice, FixedLoad, Load, LoadVector, advise
 from core.protocols import Clock
+from jobs.children import Children
 from jobs.runner import wait_for
 
 logger = logging.getLogger(__name__)
@@ -39,9 +40,15 @@ class JobStopped(Exception):
 
 
 class JobContext:
-    """A running job's hold on its record. `count`, `say` and `cursor` are kept about once a second."""
+    """A running job's hold on its record. `count`, `say` and `cursor` are kept about once a second. A job that sets
+    `is_waiting` does nothing but wait for its children, and keeps no other from running."""
 
-    def __init__(self, record: JobRecord, load: Load | None = None) -> None:
+    def __init__(
+        self, record: JobRecord, load: Load | None = None, children: Children | None = None
+    ) -> None:
+        """`children`: what starts jobs for this one; None where jobs cannot have any."""
+        self.children = children
+        self.is_waiting = False
         self.job_id = record.job_id
         self.arguments: Mapping[str, str] = record.arguments
         self.cursor = record.progress.cursor
@@ -73,6 +80,11 @@ class JobContext:
         """Tell how many pieces of work are done at a time."""
         self._workers = count
 
+    @property
+    def load(self) -> LoadVector:
+        """The node's load."""
+        return self._load.current
+
     def expect(self, total: int) -> None:
         """Tell how many objects there will be in the end."""
         self._total = total
@@ -86,6 +98,11 @@ class JobContext:
             self._operations = 0
             self._advice = advise(self._load.current.worst)
             await self.pause(self._advice.sleep_s)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it counts among those that run at a time."""
+        return not self.idle_ns and not self.is_waiting
 
     @property
     def is_stopping(self) -> bool:
@@ -261,7 +278,7 @@ class JobQueue:
         self._running = {
             job_id: each for job_id, each in self._running.items() if not each.task.done()
         }
-        while sum(not each.context.idle_ns for each in self._running.values()) < _MAX_RUNNING:
+        while sum(each.context.is_at_work for each in self._running.values()) < _MAX_RUNNING:
             record = await asyncio.to_thread(
                 self._records.claim_sync, self._owner, self._free_kinds(), now_ns
             )
@@ -277,7 +294,8 @@ class JobQueue:
         ]
 
     def _start(self, record: JobRecord) -> _Running:
-        context = JobContext(record, self._load)
+        children = Children(self._records, self._clock, record.job_id)
+        context = JobContext(record, self._load, children)
         look = asyncio.Event()
         task = asyncio.create_task(self._carry_out(record, context, look))
         running = self._running[record.job_id] = _Running(record, context, task, look)
@@ -323,6 +341,8 @@ class JobQueue:
         except StoreError as failure:
             # The next worker finds it running, without an owner that lives.
             logger.warning("the end of job %s could not be kept: %s", record.job_id, failure)
+        if context.children is not None and context.children.has_any:
+            await context.children.stop_with()
         logger.info(
             "job %s (%s) %s: %s", record.job_id, record.kind, state, counters_text(progress)
         )

@@ -28,13 +28,15 @@ _PAGE = 1000
 class Selection:
     """`names` None: those that `template` says, "" for all. In any case only names that start with `prefix`.
 
-    `was_range`: the names are what a template or prefix came to, so that they may be gone again.
+    `was_range`: the names are what a template or prefix came to, so that they may be gone again. `is_flat`: of those
+    under a prefix only what has no further slash.
     """
 
     names: Sequence[ObjectKey] | None = None
     template: str = ""
     prefix: str = ""
     was_range: bool = False
+    is_flat: bool = False
 
     def fields(self) -> Mapping[str, Any]:
         """As JSON values."""
@@ -82,19 +84,21 @@ async def pieces(
             names = (ObjectKey(template.name(index)) for index in range(first, end))
             yield Piece([name for name in names if name.startswith(selection.prefix)], str(end))
         return
-    async for piece in _listed(store, bucket, template, selection.prefix, cursor):
+    async for piece in _listed(store, bucket, template, selection, cursor):
         yield piece
 
 
 async def _listed(
-    store: ObjectStore, bucket: Bucket, template: Template, prefix: str, cursor: str
+    store: ObjectStore, bucket: Bucket, template: Template, selection: Selection, cursor: str
 ) -> AsyncIterator[Piece]:
+    prefix = selection.prefix
+    delimiter = "/" if selection.is_flat and template.is_prefix else ""
     shorter, longer = sorted((template.prefix, prefix), key=len)
     if not longer.startswith(shorter):
         return
     after = cursor
     while True:
-        page = await store.list_objects(bucket, ListQuery(longer, after=after, limit=_PAGE))
+        page = await store.list_objects(bucket, ListQuery(longer, delimiter, after, _PAGE))
         found = {
             info.key: info
             for info in page.entries

@@ -13,6 +13,7 @@ from core.errors import InvalidArgument
 from core.job_table import BUCKET, JobDescription, Scope, describe, ref_text
 from core.jobs import JobRecord, NoSuchJob
 from core.names import BucketRef
+from core.types import NOBODY
 from gateway.native.call import NativeCall, NativeResponse, Row, json_response, text_response
 from gateway.native.faults import NoSuchKind, NoSuchNode, NotServed
 from gateway.native.job_views import (
@@ -25,6 +26,9 @@ from gateway.native.job_views import (
 )
 from gateway.native.operations.buckets import known_to
 from gateway.native.request import bucket_ref
+from jobs.object_group import GroupRequest
+from jobs.prefetch import PREFETCH
+from jobs.selection import Selection
 
 _SERVED = frozenset(
     {"lifecycle", "lru", "cleanup-store", "rebalance", "resilver", "load-lom-cache"}
@@ -68,6 +72,8 @@ async def start(call: NativeCall) -> NativeResponse:
     _check_start(call, found, asked)
     for ref in asked.refs:
         call.bucket(ref)
+    if found.kind == PREFETCH:
+        return await ask_for(call, PREFETCH, _whole_bucket(call, asked.refs[0]))
     arguments: dict[str, str] = {}
     if len(asked.refs) == 1:
         arguments[BUCKET] = ref_text(asked.refs[0])
@@ -87,11 +93,21 @@ def _check_start(call: NativeCall, found: JobDescription, asked: _Asked) -> None
         raise NoSuchNode(node_id=asked.node[:64])
     if found.scope is Scope.NODE and not asked.node:
         raise NotServed(reason=f"a job of kind {kind!r} needs the id of the node to run on")
-    if kind == "prefetch-listrange":
-        reason = "there is nothing to fetch: an ais bucket is the only place of its objects"
-        raise InvalidArgument(name="bck", value="", reason=reason)
+    if kind == PREFETCH:
+        return
     if kind not in _SERVED:
         raise NotServed(reason=f"this server has no jobs of kind {kind!r}")
+
+
+def _whole_bucket(call: NativeCall, ref: BucketRef) -> Mapping[str, str]:
+    """All objects of a remote bucket, as a job's arguments. Raises InvalidArgument, Overloaded."""
+    bucket = call.bucket(ref)
+    if bucket.props.backend is None:
+        reason = "there is nothing to fetch: the bucket is the only place of its objects"
+        raise InvalidArgument(name="bck", value=ref.name, reason=reason)
+    call.services.load.check()
+    user_id = call.identity.user_id or NOBODY
+    return GroupRequest(ref, bucket.bucket_id, user_id, Selection()).arguments()
 
 
 async def ask_for(call: NativeCall, kind: str, arguments: Mapping[str, str]) -> NativeResponse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.claims import Permission
 from core.errors import InvalidArgument
-from core.types import NOBODY, Bucket
+from core.types import NOBODY
 from gateway.native.call import NativeCall, NativeResponse, Row, parse_native_key
 from gateway.native.errors import cname
 from gateway.native.object_groups import (
@@ -49,18 +49,6 @@ async def delete_objects(call: NativeCall) -> NativeResponse:
         workers=workers_of(fields),
     )
     return await ask_for(call, DELETE_OBJECTS, request.arguments())
-
-
-async def prefetch_objects(call: NativeCall) -> NativeResponse:
-    """Only what a remote bucket has can be fetched."""
-    bucket = call.bucket()
-    await call.require("s3:GetObject", Permission.GET, bucket)
-    raise _not_remote(bucket, "prefetch")
-
-
-def _not_remote(bucket: Bucket, action: str) -> InvalidArgument:
-    reason = f"cannot {action}: {cname(bucket.ref)} is not a remote bucket"
-    return InvalidArgument(name="bucket", value=bucket.name, reason=reason)
 
 
 async def copy_objects(call: NativeCall) -> NativeResponse:
@@ -141,7 +129,6 @@ async def _fields(call: NativeCall) -> Fields:
 
 ROWS = (
     Row("DELETE", "buckets", 1, delete_objects, "delete-listrange"),
-    Row("POST", "buckets", 1, prefetch_objects, "prefetch-listrange"),
     Row("POST", "buckets", 1, copy_objects, "copy-listrange"),
     Row("PUT", "buckets", 1, archive_objects, "archive"),
 )
