@@ -17,35 +17,20 @@ from core.job_table import BUCKET as BUCKET_ARGUMENT
 from core.job_table import ref_text
 from core.jobs import JobProgress, JobRecord
 from core.listing import ListQuery
-from core.names import BucketName, BucketRef, UserId
-from core.types import Bucket, BucketProps, ObjectAttributes, ObjectInfo, RemoteFacts, User
+from core.names import BucketName, BucketRef
+from core.types import Bucket, BucketProps, ObjectAttributes, ObjectInfo, RemoteFacts
 from gateway.service import SingleNodeService
 from jobs.eviction import BUCKET_ID, KEEPS_BUCKET, EvictBucketJob, EvictObjectsJob
 from jobs.object_group import GroupRequest
 from jobs.queue import JobContext
 from jobs.selection import Selection
 from storage.node import LocalNode
+from tests.unit.jobs.remote_place import Control
 from tests.unit.storage.box import PLAIN, USER, Box, Clock, key, opened, read_all
 
 THERE = BucketRef(BucketName("there"), "aws")
 BOUND = Bucket(THERE, 9, USER, 1, props=BucketProps(backend=BackendBinding(THERE)))
 FACTS = RemoteFacts("aws", "etag-there")
-
-
-class Control:
-    """As much of a control store as the jobs and the service ask."""
-
-    def __init__(self, *buckets: Bucket) -> None:
-        self.all = {bucket.ref: bucket for bucket in buckets}
-
-    def bucket(self, ref: BucketRef) -> Bucket | None:
-        return self.all.get(ref)
-
-    def user(self, _user_id: UserId) -> User | None:
-        return USER
-
-    def delete_bucket_sync(self, ref: BucketRef) -> None:
-        del self.all[ref]
 
 
 class Place:
