@@ -70,12 +70,8 @@ class RemotePlace:
         self.control = Control(THERE, OTHER, HERE)
         self.records = FakeRecords()
         self.backends = OpenBackends(FixedAccounts(), {"aws": lambda _: self.backend})
-        self.service = SingleNodeService(
-            self.control,  # type: ignore[arg-type]
-            box.node,
-            Clock(),
-            CachedStore(box.node, self.backends, Clock()),
-        )
+        self.cached = CachedStore(box.node, self.backends, Clock(), box.root / "flights")
+        self.service = SingleNodeService(self.control, box.node, Clock(), self.cached)  # type: ignore[arg-type]
 
     @property
     def node(self) -> LocalNode:
@@ -112,4 +108,7 @@ async def remote_place(
         place = RemotePlace(box)
         for name, data in objects:
             place.backend.place("there", name, data)
-        yield place
+        try:
+            yield place
+        finally:
+            await place.cached.close()
