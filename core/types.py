@@ -311,6 +311,15 @@ class RemoteFacts:
 
 @light
 @dataclass(frozen=True, slots=True)
+class ChunkLayout:
+    """That an object lies in several pieces: how many, and the size of the largest (0: was not looked up)."""
+
+    count: int = 0
+    max_bytes: int = 0
+
+
+@light
+@dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """All that is known of one stored object version, without its bytes.
 
@@ -318,7 +327,8 @@ class ObjectInfo:
     its owner. `generation` counts the times that the key was written since it was last absent, from 1: the version
     that native clients see. `has_shard_index`: an index of this shard was made (core.shards), and is valid if it names
     this object. `remote`: what its backend says of it, in a bucket that has one; None also for what is only here.
-    `is_cached` False: a listing or HEAD knows it from the backend alone.
+    `is_cached` False: a listing or HEAD knows it from the backend alone. `chunks`: how it lies where it was read from,
+    None for one that is whole; that is no property of the object, and writers leave it out.
     """
 
     key: ObjectKey
@@ -335,6 +345,7 @@ class ObjectInfo:
     has_shard_index: bool = False
     remote: RemoteFacts | None = None
     is_cached: bool = True
+    chunks: ChunkLayout | None = field(default=None, compare=False)
 
 
 @light

@@ -35,6 +35,7 @@ from storage.intake import Intake
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
 from storage.objects import Objects
+from storage.pieces import cutting_of
 from storage.publish import Publisher, is_durable
 from storage.reader import FileReader, MemoryReader
 from storage.records import StoredObject
@@ -215,12 +216,18 @@ class Copier:
         seal: Seal | None = None
         if request.encryption is not None:
             seal = await self._seals.new(bucket, key, request.encryption)
+        cutting = cutting_of(
+            self._mountpaths,
+            (bucket, key, info.attributes.storage_class),
+            info.size_bytes,
+            None if seal is None else seal.sealer,
+        )
         if isinstance(reader, FileReader):
-            is_plain = seal is None and stored.info.encryption is None
+            is_plain = seal is None and stored.info.encryption is None and cutting is None
             if is_plain and len(stored.segments) == 1 and not plan.needs_bytes:
                 return await self._clone(mountpath, bucket, info, (reader, stored), request)
             reader.verify()
-        place = self._mountpaths.place(bucket, key, info.attributes.storage_class)
+        place = cutting or self._mountpaths.place(bucket, key, info.attributes.storage_class)
         sealer = None if seal is None else seal.sealer()
         received = await self._intake.receive(
             mountpath, ReaderBody(reader), plan.computed, sealer, place
@@ -231,14 +238,8 @@ class Copier:
             checksum=plan.kept or received.checksum,
             encryption=None if seal is None else seal.encryption,
         )
-        if received.blob is not None:
-            made = (info, received.blob, received.data_checksum)
-            return await self._publisher.publish_blob(
-                mountpath, bucket, made, request.conditions, "copy"
-            )
-        publication = Publication(info, received.data, received.data_checksum)
-        return await self._publisher.publish_inline(
-            mountpath, bucket, publication, request.conditions
+        return await self._publisher.publish_received(
+            mountpath, bucket, (info, received), request.conditions, "copy"
         )
 
     async def _clone(

@@ -9,9 +9,16 @@ import os
 import signal
 
 _BLOB_STEPS = ("blob-written", "blob-synced", "named", "committed")
+PIECES = (
+    *(f"{what}:{step}" for what in ("chunks", "landing", "rechunk") for step in _BLOB_STEPS[1:]),
+    "landing:blob-written",
+)
+"""Those on the way of objects in several blobs."""
 
 NAMES = (
     *(f"{what}:{step}" for what in ("put", "copy", "part", "transition") for step in _BLOB_STEPS),
+    *PIECES,
+    "chunks:piece-synced",
     "put:small-written",
     "put:small-committed",
     "part:small-written",

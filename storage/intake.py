@@ -1,6 +1,7 @@
 """Owns the way of a body into a mountpath: received, digested and, if it is large, written, all at once.
 
-What comes out is complete but not published: inline bytes, or a blob file without its trailer.
+What comes out is complete but not published: inline bytes, a blob file without its trailer, or the finished pieces of
+an object in chunks.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import xxhash
 from core.cipher import Sealer
 from core.digests import (
     MD5,
-    Digest,
     check_claims,
     digest_all,
     kept_checksum,
@@ -27,8 +27,10 @@ from core.protocols import BodyStream
 from core.types import MAX_PUT_BYTES, Checksum, ChecksumAlgorithm
 from storage.blobs import BlobWriter
 from storage.capacity import ROW_COST_BYTES
-from storage.lanes import Block, Lane
+from storage.lanes import Lane
+from storage.large_bodies import LargeBody, update_all
 from storage.mountpath import Mountpath
+from storage.pieces import Cutting
 
 # All bodies being received share this much memory, three blocks each: one gathered, two on their way to disk.
 _MEMORY_BYTES = 24 * 1024**2
@@ -36,15 +38,13 @@ _BLOCKS_EACH = 3
 _MAX_BLOCK_BYTES = 1024**2
 _MIN_BLOCK_BYTES = 64 * 1024
 _READ_BYTES = 256 * 1024
-# Says that a body ends, to what seals it.
-_END: Block = (b"",)
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A body that is here whole and as its sender claims. Either `data` or `blob` is set; the blob is the taker's to
-    finish or abandon. Size and digests are of what came; `data`, `data_checksum` and `blob` of its sealed form, if it
-    is to be encrypted."""
+    """A body that is here whole and as its sender claims. Either `data`, `blob` or `pieces` is set; the blob is the
+    taker's to finish or abandon, the pieces are finished. Size and digests are of what came; `data`, `data_checksum`,
+    `blob` and `pieces` of its sealed form, if it is to be encrypted."""
 
     size_bytes: int
     digests: Mapping[str, bytes]
@@ -52,6 +52,12 @@ class Received:
     data: bytes | None
     data_checksum: int
     blob: BlobWriter | None
+    pieces: Sequence[BlobWriter] = ()
+
+    @property
+    def blobs(self) -> Sequence[BlobWriter]:
+        """All that there are."""
+        return self.pieces if self.blob is None else (self.blob,)
 
     @property
     def etag(self) -> str:
@@ -71,18 +77,26 @@ class Intake:
         body: BodyStream,
         wanted: ChecksumAlgorithm | None,
         sealer: Sealer | None = None,
-        place: Mountpath | None = None,
+        place: Mountpath | Cutting | None = None,
     ) -> Received:
         """Take a body in. `wanted` is the checksum to compute and keep; `sealer` encrypts what is kept; `place` is
-        where its bytes are to lie, if not on the mountpath itself: then all but an empty body becomes a blob.
+        where its bytes are to lie, if not on the mountpath itself: then all but an empty body becomes a blob. Or it
+        says how the body is cut into pieces, which `sealer` then seals the first of.
 
         Raises EntityTooLarge, IncompleteBody, DigestMismatch, OutOfSpace, what the body raises; then nothing is left.
         """
         declared = body.size_bytes
         if declared is not None and declared > MAX_PUT_BYTES:
             raise EntityTooLarge(size_bytes=declared, max_bytes=MAX_PUT_BYTES)
-        await (place or mountpath).require_room((declared or 0) + ROW_COST_BYTES)
         small_limit = mountpath.options.small_limit_bytes if place is None else 0
+        disk = mountpath
+        if isinstance(place, Cutting):
+            disk = place.pieces.disk(0)
+            if disk is mountpath:
+                small_limit = min(mountpath.options.small_limit_bytes, place.first_bytes)
+        elif place is not None:
+            disk = place
+        await disk.require_room((declared or 0) + ROW_COST_BYTES)
         chunks: list[bytes] = []
         size_bytes = 0
         iterator = aiter(body)
@@ -97,7 +111,7 @@ class Intake:
         mountpath.opened().hot.drop_stale()
         self._active += 1
         try:
-            large = _LargeBody(mountpath, wanted_algorithms(body, wanted), sealer, place)
+            large = LargeBody(mountpath, wanted_algorithms(body, wanted), sealer, place)
             return await self._receive_large(body, iterator, large, (chunks, size_bytes), wanted)
         finally:
             self._active -= 1
@@ -105,7 +119,7 @@ class Intake:
     async def digest(self, body: BodyStream, wanted: ChecksumAlgorithm | None) -> dict[str, bytes]:
         """Only the digests of a body, which is kept nowhere."""
         digests = {name: new_digest(name) for name in wanted_algorithms(body, wanted)}
-        lane = Lane(self._cpu, functools.partial(_update, list(digests.values())))
+        lane = Lane(self._cpu, functools.partial(update_all, list(digests.values())))
         async for chunk in body:
             lane.push((chunk,), len(chunk))
             await lane.wait_below(len(chunk))
@@ -116,7 +130,7 @@ class Intake:
         self,
         body: BodyStream,
         rest: AsyncIterator[bytes],
-        large: _LargeBody,
+        large: LargeBody,
         begun: tuple[list[bytes], int],
         wanted: ChecksumAlgorithm | None,
     ) -> Received:
@@ -138,7 +152,7 @@ class Intake:
                     if self._is_crowded:
                         await large.wait_below(0)
             _check_size(body, size_bytes)
-            large.open_lanes(None)
+            large.open_lanes(self._cpu if large.is_cut(block_size) else None)
             await large.push(block, block_size)
             digests = await large.digests()
             check_claims(digests, body.expected_digests())
@@ -147,6 +161,8 @@ class Intake:
             large.give_up()
             raise
         checksum = kept_checksum(digests, wanted)
+        if large.pieces:
+            return Received(size_bytes, digests, checksum, None, 0, None, large.pieces)
         return Received(size_bytes, digests, checksum, None, large.blob.checksum, large.blob)
 
     @property
@@ -182,95 +198,3 @@ def _check_size(body: BodyStream, size_bytes: int) -> None:
     declared = body.size_bytes
     if declared is not None and size_bytes != declared:
         raise IncompleteBody(expected_bytes=declared, actual_bytes=size_bytes)
-
-
-class _LargeBody:
-    """A body on its way into a blob file, through lanes for the disk and the digests."""
-
-    def __init__(
-        self,
-        mountpath: Mountpath,
-        algorithms: list[str],
-        sealer: Sealer | None,
-        place: Mountpath | None,
-    ) -> None:
-        self._mountpath = place or mountpath
-        self._sealer = sealer
-        self.blob = mountpath.opened().new_blob(None if place is None else place.spec)
-        self._digests = {algorithm: new_digest(algorithm) for algorithm in algorithms}
-        self._lanes: list[Lane] = []
-
-    def open_lanes(self, cpu: concurrent.futures.Executor | None) -> None:
-        """Before the first block: side by side if there are threads for computing; a body of a single block goes
-        through one lane instead, for there the changes of thread would cost more than they save."""
-        if self._lanes:
-            return
-        if cpu is None:
-            self._lanes = [Lane(self._mountpath.executor, self._write_and_update)]
-            return
-        write = self.blob.write if self._sealer is None else self._write_sealed
-        self._lanes = [Lane(self._mountpath.executor, write)]
-        # MD5 is the slowest by far and has a lane to itself.
-        for names in ([MD5], [name for name in self._digests if name != MD5]):
-            if names:
-                update = functools.partial(_update, [self._digests[name] for name in names])
-                self._lanes.append(Lane(cpu, update))
-
-    def _write_and_update(self, block: Block) -> None:
-        if self._sealer is None:
-            self.blob.write(block)
-        else:
-            self._write_sealed(block)
-        _update(list(self._digests.values()), block)
-
-    def _write_sealed(self, block: Block) -> None:
-        assert self._sealer is not None
-        sealed = self._sealer.finish() if block is _END else self._sealer.update(block)
-        if sealed:
-            self.blob.write(sealed)
-
-    async def push(self, block: Block, size_bytes: int) -> None:
-        """Hand a block to every lane; waits until it is the only one waiting behind the one at work."""
-        capacity = self._mountpath.opened().capacity
-        if capacity.is_stale or not capacity.has_room(size_bytes):
-            await self._mountpath.require_room(size_bytes)
-        capacity.took(size_bytes, is_blob=True)
-        for lane in self._lanes:
-            lane.push(block, size_bytes)
-        await self.wait_below(size_bytes)
-
-    async def digests(self) -> dict[str, bytes]:
-        """All of them, once every byte is digested and written."""
-        await self.wait_below(0)
-        return {algorithm: digest.digest() for algorithm, digest in self._digests.items()}
-
-    async def end(self) -> None:
-        """Have the rest of a sealed body written, behind all blocks. `digests` comes before."""
-        if self._sealer is not None:
-            self._lanes[0].push(_END, 1)
-            await self.wait_below(0)
-
-    async def wait_below(self, limit_bytes: int) -> None:
-        """Until no more than so many bytes wait for any lane."""
-        try:
-            for lane in self._lanes:
-                await lane.wait_below(limit_bytes)
-        except OSError as error:
-            raise self._mountpath.translate(error) from error
-
-    def give_up(self) -> None:
-        """Forget the body and remove what was written of it, behind a write that is under way."""
-        for lane in self._lanes[1:]:
-            lane.give_up(_do_nothing)
-        if self._lanes:
-            self._lanes[0].give_up(self.blob.abandon)
-
-
-def _update(digests: Sequence[Digest], block: Block) -> None:
-    for digest in digests:
-        for chunk in block:
-            digest.update(chunk)
-
-
-def _do_nothing() -> None:
-    return

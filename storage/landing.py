@@ -5,23 +5,21 @@ memory, and their publication as one object.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import xxhash
 
 from core.digests import Digest, new_digest
-from core.errors import MountpathUnavailable
 from core.names import ObjectKey
 from core.types import NO_CONDITIONS, Bucket, Conditions, ObjectInfo
 from storage.blobs import BlobWriter
 from storage.capacity import ROW_COST_BYTES
 from storage.lanes import Block, Lane
 from storage.mountpath import Mountpath
-from storage.publish import BlobCommit, Publisher, is_durable
-from storage.records import FileSegment, encode_description
-from storage.upload_records import part_of_nothing
-from storage.versions import Publication, publish_object
+from storage.pieces import Pieces
+from storage.publish import Publisher, is_durable
+from storage.versions import Publication
 
 _WAITING_BYTES = 1024**2
 """How much of a piece may wait for the disk before its writer does."""
@@ -63,12 +61,20 @@ class FilePiece:
     """A piece that is a blob file; it is written, and digested, in threads."""
 
     def __init__(
-        self, disk: Mountpath, blob: BlobWriter, size_bytes: int, digests: Mapping[str, Digest]
+        self,
+        disk: Mountpath,
+        blob: BlobWriter,
+        size_bytes: int,
+        digests: Mapping[str, Digest],
+        finish: Callable[[BlobWriter], None] | None,
     ) -> None:
+        """`finish`: makes the file durable as soon as it is whole, beside the writing of others; None leaves that to
+        whoever publishes it."""
         self.size_bytes = size_bytes
         self.blob = blob
         self.disk = disk
         self._digests = digests
+        self._finish = finish
         self._given_bytes = 0
         self._lane = Lane(disk.executor, self._work)
 
@@ -107,6 +113,8 @@ class FilePiece:
         for digest in self._digests.values():
             for chunk in block:
                 digest.update(chunk)
+        if self._finish is not None and self.blob.size_bytes == self.size_bytes:
+            self._finish(self.blob)
 
 
 def _check_room(piece: MemoryPiece | FilePiece, size_bytes: int, given: int | None = None) -> None:
@@ -132,22 +140,30 @@ class LocalLanding:
         self._publisher = publisher
         self._digests = {name: new_digest(name) for name in digests}
         self._is_over = False
+        owner, bucket = place.owner, place.bucket
+        stamp = owner.opened().next_stamp()
+        durable = is_durable(bucket)
+        self._pieces = Pieces(owner, place.disks, bucket, place.key, stamp, durable)
         self.pieces: Sequence[MemoryPiece | FilePiece]
         if size_bytes <= small_limit_bytes:
             self.pieces = [MemoryPiece(size_bytes, self._digests)]
             self.files: Sequence[str] = ()
         else:
             self.pieces = [
-                self._piece(number, min(self.piece_bytes, size_bytes - first))
-                for number, first in enumerate(range(0, size_bytes, self.piece_bytes))
+                self._piece(
+                    number,
+                    min(self.piece_bytes, size_bytes - first),
+                    is_only=size_bytes <= self.piece_bytes,
+                )
+                for number, first in enumerate(range(0, size_bytes or 1, self.piece_bytes))
             ]
             self.files = [str(piece.blob.path) for piece in self._blobs]
 
-    def _piece(self, number: int, size_bytes: int) -> FilePiece:
-        owner = self._place.owner
-        disk = self._place.disks[number % len(self._place.disks)]
-        blob = owner.opened().new_blob(None if disk is owner else disk.spec)
-        return FilePiece(disk, blob, size_bytes, self._digests)
+    def _piece(self, number: int, size_bytes: int, *, is_only: bool) -> FilePiece:
+        pieces = self._pieces
+        finish = None if is_only else functools.partial(pieces.finish, number)
+        blob = pieces.new_blob(number)
+        return FilePiece(pieces.disk(number), blob, size_bytes, self._digests, finish)
 
     @property
     def _blobs(self) -> list[FilePiece]:
@@ -178,7 +194,10 @@ class LocalLanding:
             return await self._publisher.publish_blob(
                 place.owner, place.bucket, made, conditions, "landing"
             )
-        return await self._publisher.shield(self._publish_pieces(info, blobs, conditions))
+        place, pieces = self._place, [piece.blob for piece in blobs]
+        return await self._publisher.publish_pieces(
+            place.owner, place.bucket, (info, pieces), conditions, "landing"
+        )
 
     async def abandon(self) -> None:
         """See Landing."""
@@ -196,41 +215,3 @@ class LocalLanding:
         return await self._publisher.publish_inline(
             self._place.owner, self._place.bucket, publication, conditions
         )
-
-    async def _publish_pieces(
-        self, info: ObjectInfo, blobs: Sequence[FilePiece], conditions: Conditions
-    ) -> ObjectInfo:
-        """Several blobs are named by a manifest; each alone is a part of nothing, if that should not come about."""
-        place = self._place
-        durable = is_durable(place.bucket)
-        segments = tuple(
-            FileSegment(piece.blob.blob_id, piece.size_bytes, piece.blob.checksum)
-            for piece in blobs
-        )
-        stamp = place.owner.opened().next_stamp()
-        described = [
-            encode_description(
-                part_of_nothing(place.bucket.bucket_id, place.key, number, segment, stamp)
-            )
-            for number, segment in enumerate(segments, 1)
-        ]
-        *first, last = zip(blobs, described, strict=True)
-        try:
-            for piece, description in first:
-                await piece.disk.run(
-                    functools.partial(piece.blob.finish, description, is_durable=durable)
-                )
-            publication = Publication(info, segments=segments)
-            stored = await self._publisher.commit_blob(
-                place.owner,
-                BlobCommit(last[0].blob, last[1], durable, "landing"),
-                lambda tx: publish_object(tx, place.bucket, publication, conditions),
-            )
-        except MountpathUnavailable:
-            # Whether the disk took the commit is unknown; the space cleanup will see.
-            raise
-        except BaseException:
-            for piece in blobs:
-                piece.give_up()
-            raise
-        return stored.info

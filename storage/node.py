@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from core.chunks import MAX_CHUNKS, chunk_rule
 from core.control import KeyService
 from core.encryption import CustomerKey, EncryptionRequest
 from core.listing import (
@@ -109,9 +110,11 @@ class LocalNode:
         owner = self.mountpaths.owner(bucket, key)
         disks = self.mountpaths.spread(bucket, key, storage_class)
         await disks[0].require_room(size_bytes)
+        piece_bytes = piece_bytes or chunk_rule(bucket.props.native).piece_bytes(size_bytes)
+        piece_bytes = max(piece_bytes or size_bytes, 1, -(-size_bytes // MAX_CHUNKS))
         is_here = disks[0] is owner
         small_limit = self.mountpaths.options.small_limit_bytes if is_here else -1
-        sizes = (size_bytes, piece_bytes or max(size_bytes, 1), small_limit)
+        sizes = (size_bytes, piece_bytes, min(small_limit, piece_bytes))
         return LocalLanding(Place(bucket, key, owner, disks), self._publisher, sizes, digests)
 
     async def stage(

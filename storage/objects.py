@@ -35,6 +35,7 @@ from storage.lookup import Found, lookup, lookup_version
 from storage.manifests import Manifests, NotKept
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
+from storage.pieces import Cutting, cutting_of
 from storage.publish import Publisher, is_durable
 from storage.reader import (
     BlobGone,
@@ -238,7 +239,13 @@ class Objects:
         mountpath = self._mountpaths.owner(bucket, key)
         seal = None if encryption is None else await self._seals.new(bucket, key, encryption)
         sealer = None if seal is None else seal.sealer()
-        place = self._mountpaths.place(bucket, key, attributes.storage_class)
+        place: Mountpath | Cutting | None = None
+        if bucket.props.native.sections:
+            target = bucket, key, attributes.storage_class
+            new_sealer = None if seal is None else seal.sealer
+            place = cutting_of(self._mountpaths, target, body.size_bytes, new_sealer)
+        if place is None:
+            place = self._mountpaths.place(bucket, key, attributes.storage_class)
         received = await self._intake.receive(mountpath, body, body.wanted_checksum, sealer, place)
         info = ObjectInfo(
             key,
@@ -249,9 +256,9 @@ class Objects:
             received.checksum,
             encryption=None if seal is None else seal.encryption,
         )
-        if received.blob is not None:
-            made = (info, received.blob, received.data_checksum)
-            return await self._publisher.publish_blob(mountpath, bucket, made, conditions)
+        if received.data is None:
+            made = (info, received)
+            return await self._publisher.publish_received(mountpath, bucket, made, conditions)
         publication = Publication(info, received.data, received.data_checksum)
         return await self._publisher.publish_inline(mountpath, bucket, publication, conditions)
 

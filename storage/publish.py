@@ -6,7 +6,7 @@ Once the bytes are here, a caller that is cancelled no longer stops it: the obje
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,7 +15,9 @@ from core.types import Bucket, Conditions, ObjectInfo
 from storage import crashpoints
 from storage.blobs import BlobWriter
 from storage.commit import Operation, Transaction
+from storage.intake import Received
 from storage.mountpath import Mountpath
+from storage.pieces import segment_of
 from storage.records import (
     OBJECT,
     Description,
@@ -44,6 +46,19 @@ class BlobCommit:
     description: bytes
     is_durable: bool
     point: str
+
+
+@dataclass(frozen=True, slots=True)
+class PiecesCommit:
+    """The pieces of an object, all on their disks already (storage.pieces), and the crash points on their way."""
+
+    blobs: Sequence[BlobWriter]
+    is_durable: bool
+    point: str
+
+    def step(self, name: str) -> str:
+        """The name of a crash point."""
+        return f"{self.point}:{name}"
 
 
 class Publisher:
@@ -100,6 +115,48 @@ class Publisher:
         )
         return stored.info
 
+    async def publish_received(
+        self,
+        mountpath: Mountpath,
+        bucket: Bucket,
+        made: tuple[ObjectInfo, Received],
+        conditions: Conditions,
+        point: str = "put",
+    ) -> ObjectInfo:
+        """Publish a plain object of which the bytes are here, in whatever form."""
+        info, received = made
+        if received.blob is not None:
+            blob = (info, received.blob, received.data_checksum)
+            return await self.publish_blob(mountpath, bucket, blob, conditions, point)
+        if received.pieces:
+            return await self.publish_pieces(mountpath, bucket, (info, received.pieces), conditions)
+        publication = Publication(info, received.data, received.data_checksum)
+        return await self.publish_inline(mountpath, bucket, publication, conditions)
+
+    async def publish_pieces(
+        self,
+        mountpath: Mountpath,
+        bucket: Bucket,
+        made: tuple[ObjectInfo, Sequence[BlobWriter]],
+        conditions: Conditions,
+        point: str = "chunks",
+    ) -> ObjectInfo:
+        """Publish an object in pieces that are all on their disks, or remove them."""
+        info, blobs = made
+        publication = Publication(info, segments=tuple(segment_of(blob) for blob in blobs))
+        stored = await self.commit_pieces(
+            mountpath,
+            PiecesCommit(blobs, is_durable(bucket), point),
+            lambda tx: publish_object(tx, bucket, publication, conditions),
+        )
+        return stored.info
+
+    async def commit_pieces(
+        self, mountpath: Mountpath, commit: PiecesCommit, operation: Operation[T]
+    ) -> T:
+        """Run the operation that names the pieces; if it fails, they are removed."""
+        return await self.shield(_commit_pieces(mountpath, commit, operation))
+
     async def commit_blob(
         self, mountpath: Mountpath, commit: BlobCommit, operation: Operation[T]
     ) -> T:
@@ -131,4 +188,27 @@ async def _commit_blob(mountpath: Mountpath, commit: BlobCommit, operation: Oper
         await mountpath.run(blob.abandon)
         raise
     crashpoints.reach(f"{point}:committed")
+    return value
+
+
+async def _commit_pieces(mountpath: Mountpath, commit: PiecesCommit, operation: Operation[T]) -> T:
+    def run(tx: Transaction) -> T:
+        value = operation(tx)
+        crashpoints.reach(commit.step("named"))
+        return value
+
+    def give_up() -> None:
+        for blob in commit.blobs:
+            blob.abandon()
+
+    crashpoints.reach(commit.step("blob-synced"))
+    try:
+        value = await mountpath.commit(run, is_durable=commit.is_durable)
+    except MountpathUnavailable:
+        # Whether the disk took the commit is unknown; the space cleanup will see.
+        raise
+    except BaseException:
+        await mountpath.run(give_up)
+        raise
+    crashpoints.reach(commit.step("committed"))
     return value

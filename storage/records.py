@@ -8,17 +8,19 @@ listing stays dense, and the whole, with segments and parts, in its sidecar row 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import msgpack
 
+from core.cipher import DoesNotOpen, opened_size
 from core.errors import Corrupt
 from core.light import light
 from core.listing import Detail
 from core.names import ObjectKey, UserId
-from core.types import ObjectAttributes, ObjectInfo, ObjectPart, RemoteFacts
+from core.types import ChunkLayout, ObjectAttributes, ObjectInfo, ObjectPart, RemoteFacts
 from storage.record_values import (
     decode_attributes,
     decode_checksum,
@@ -65,6 +67,7 @@ class StoredObject:
     `sidecar_id` is the small row that describes the object beyond its blobs' own trailers, if there is one.
     `is_summary`: `segments` and `info.parts` are left out here and stand in the sidecar row.
     `first_stamp` is the one with which the version was made, if its record was changed since; else 0.
+    `is_whole`: it was uploaded in parts, but its bytes were put into one piece since.
     """
 
     info: ObjectInfo
@@ -73,6 +76,7 @@ class StoredObject:
     sidecar_id: int | None = None
     is_summary: bool = False
     first_stamp: int = 0
+    is_whole: bool = False
 
     @property
     def order(self) -> int:
@@ -138,6 +142,7 @@ _GENERATION = "generation"
 _SHARD_INDEX = "shardidx"
 _REMOTE = "remote"
 _IN_DOUBT = "doubt"
+_IS_WHOLE = "whole"
 _UNPLAIN_EXTRAS = frozenset({_IS_MARKER, _ENCRYPTION, _IN_DOUBT})
 _NO_EXTRAS: dict[str, Any] = {}
 
@@ -167,6 +172,8 @@ def encode_record(stored: StoredObject) -> bytes:
     extras: dict[str, Any] = {}
     if stored.first_stamp:
         extras[_FIRST_STAMP] = stored.first_stamp
+    if stored.is_whole:
+        extras[_IS_WHOLE] = True
     if info.is_delete_marker:
         extras[_IS_MARKER] = True
     if info.encryption is not None:
@@ -202,15 +209,13 @@ def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
             if parts
             else (),
         )
-        where = (
-            stamp,
-            () if body is None else [unpack_segment(part) for part in body],
-            sidecar,
-            body is None,
-        )
-        if not extras:
+        segments = () if body is None else [unpack_segment(part) for part in body]
+        where = stamp, segments, sidecar, body is None
+        is_plain = body is not None and len(body) <= 1 and not parts
+        if is_plain and not extras:
             return StoredObject(ObjectInfo(*about), *where)
         encryption = extras.get(_ENCRYPTION)
+        is_whole = extras.get(_IS_WHOLE, False)
         info = ObjectInfo(
             *about,
             extras.get(_IS_MARKER, False),
@@ -218,10 +223,21 @@ def decode_record(raw: bytes, key: ObjectKey) -> StoredObject:
             extras.get(_GENERATION, 1),
             extras.get(_SHARD_INDEX, False),
             _remote_of(extras),
+            True,
+            None if is_plain or is_whole else _chunks_of(segments, encryption is not None),
         )
-        return StoredObject(info, *where, extras.get(_FIRST_STAMP, 0))
+        return StoredObject(info, *where, extras.get(_FIRST_STAMP, 0), is_whole)
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
         raise Corrupt(what="record", where=key) from error
+
+
+def _chunks_of(segments: Sequence[Segment], is_sealed: bool) -> ChunkLayout:
+    """Of an object in pieces; nothing more is known where its record is a summary."""
+    largest = max((segment.size_bytes for segment in segments), default=0)
+    if is_sealed and largest:
+        with suppress(DoesNotOpen):  # who reads it will say so
+            largest = opened_size(largest)
+    return ChunkLayout(len(segments), largest)
 
 
 def decode_listed(key: bytes, raw: bytes) -> ObjectInfo:
@@ -243,14 +259,16 @@ def decode_listed(key: bytes, raw: bytes) -> ObjectInfo:
             None if checksum is None else decode_checksum(checksum),
             fields[7],
         )
-        if len(fields) > _FIELDS:
-            extras = fields[_FIELDS]
-            generation, has_index = extras.get(_GENERATION, 1), extras.get(_SHARD_INDEX, False)
-            remote = _remote_of(extras)
-            if generation > 1 or has_index or remote is not None:
-                return replace(
-                    info, generation=generation, has_shard_index=has_index, remote=remote
-                )
+        extras = fields[_FIELDS] if len(fields) > _FIELDS else _NO_EXTRAS
+        in_pieces = fields[9] is None and not extras.get(_IS_WHOLE)
+        if extras or in_pieces:
+            return replace(
+                info,
+                generation=extras.get(_GENERATION, 1),
+                has_shard_index=extras.get(_SHARD_INDEX, False),
+                remote=_remote_of(extras),
+                chunks=_IN_PIECES if in_pieces else None,
+            )
         return info
     except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
         raise Corrupt(what="record", where=key) from error
@@ -279,6 +297,7 @@ def _remote_of(extras: dict[str, Any]) -> RemoteFacts | None:
 
 
 _NO_ATTRIBUTES = ObjectAttributes()
+_IN_PIECES = ChunkLayout()
 # Array head, version 1, and the head of a stamp of eight bytes; then come the stamp and the size.
 _SIZE_AT = 11
 _SHORT_HEADS = (b"\x9b\x01\xcf", b"\x9c\x01\xcf")

@@ -89,11 +89,14 @@ class Span:
     size_bytes: int
 
 
+def run_number(stored: StoredObject, index: int) -> int:
+    """The number that a sealed run is bound to, by its place: its part's, while there is a run for each part."""
+    parts = stored.info.parts
+    return parts[index].part_number if len(parts) == len(stored.segments) else index
+
+
 def _spans(stored: StoredObject, first: int, length: int) -> Iterator[Span]:
     """Where the bytes [first, first + length) of an encrypted object lie. Raises Corrupt."""
-    parts = stored.info.parts
-    if parts and len(parts) != len(stored.segments):
-        raise log_corrupt("manifest of an encrypted object", stored.info.key)
     start, end = 0, first + length
     for index, segment in enumerate(stored.segments):
         if start >= end:
@@ -105,8 +108,7 @@ def _spans(stored: StoredObject, first: int, length: int) -> Iterator[Span]:
         offset = max(first - start, 0)
         count = min(size_bytes, end - start) - offset
         if count > 0:
-            number = parts[index].part_number if parts else 0
-            yield Span(segment, number, offset, count)
+            yield Span(segment, run_number(stored, index), offset, count)
         start += size_bytes
 
 

@@ -14,11 +14,11 @@ from core.types import NO_CONDITIONS, Bucket, Checksum, ObjectAttributes, Object
 from storage.intake import Intake, Received
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
+from storage.pieces import cutting_of, segment_of
 from storage.publish import Publisher
 from storage.reader import BlobGone, FileReader, MemoryReader
-from storage.records import FileSegment, StoredObject
+from storage.records import StoredObject
 from storage.upload_records import StoredPart
-from storage.versions import Publication
 
 
 class LocalStaged:
@@ -39,12 +39,10 @@ class LocalStaged:
         """See Staged."""
         received = self._received
         info = ObjectInfo(self._key, received.size_bytes, received.etag, 0, ObjectAttributes())
-        if received.blob is None:
-            assert received.data is not None
+        if received.data is not None:
             return MemoryReader(info, received.data, 0, received.size_bytes)
-        blob = received.blob
-        segment = FileSegment(blob.blob_id, blob.size_bytes, received.data_checksum)
-        return await _open(self._mountpath, StoredObject(info, 0, (segment,)))
+        segments = tuple(map(segment_of, received.blobs))
+        return await _open(self._mountpath, StoredObject(info, 0, segments))
 
     async def publish(self, info: ObjectInfo) -> ObjectInfo:
         """See Staged."""
@@ -52,22 +50,16 @@ class LocalStaged:
             raise ValueError(f"{self.size_bytes} bytes are staged, not {info.size_bytes}")
         received, info = self._received, replace(info, key=self._key)
         self._is_over = True
-        if received.blob is not None:
-            made = (info, received.blob, received.data_checksum)
-            return await self._publisher.publish_blob(
-                self._mountpath, self._bucket, made, NO_CONDITIONS
-            )
-        publication = Publication(info, received.data, received.data_checksum)
-        return await self._publisher.publish_inline(
-            self._mountpath, self._bucket, publication, NO_CONDITIONS
+        return await self._publisher.publish_received(
+            self._mountpath, self._bucket, (info, received), NO_CONDITIONS
         )
 
     async def abandon(self) -> None:
         """See Staged."""
         if not self._is_over:
             self._is_over = True
-            if self._received.blob is not None:
-                self._mountpath.executor.submit(self._received.blob.abandon)
+            for blob in self._received.blobs:
+                self._mountpath.executor.submit(blob.abandon)
 
 
 async def stage(
@@ -78,9 +70,9 @@ async def stage(
     body: BodyStream,
 ) -> LocalStaged:
     """See StorageNode.stage. `place`: bucket, key and storage class."""
-    bucket, key, storage_class = place
+    bucket, key, _ = place
     mountpath = mountpaths.owner(bucket, key)
-    disk = mountpaths.place(bucket, key, storage_class)
+    disk = cutting_of(mountpaths, place, body.size_bytes) or mountpaths.place(*place)
     received = await intake.receive(mountpath, body, body.wanted_checksum, place=disk)
     return LocalStaged((mountpath, bucket, key), received, publisher)
 

@@ -70,7 +70,7 @@ def entry_maker(props: frozenset[str], time_format: str, node_id: str) -> MakeEn
             entry["m"] = custom
         if "copies" in props:
             entry["c"] = 1
-        if "chunked" in props and "-" in info.etag:
+        if "chunked" in props and info.chunks is not None:
             entry["f"] |= CHUNKED
         return entry
 

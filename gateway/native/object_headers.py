@@ -62,13 +62,12 @@ def modified_headers(info: ObjectInfo) -> HeaderList:
 
 
 def chunk_headers(info: ObjectInfo) -> HeaderList:
-    """How many parts an object is made of, and the largest one's size; nothing for one that was put whole."""
-    if not info.parts:
+    """How many pieces an object lies in, and the largest one's size; nothing for one that is whole."""
+    if info.chunks is None:
         return []
-    largest = max(part.size_bytes for part in info.parts)
     return [
-        (b"ais-chunks-count", b"%d" % len(info.parts)),
-        (b"ais-chunks-max-chunk-size", b"%d" % largest),
+        (b"ais-chunks-count", b"%d" % info.chunks.count),
+        (b"ais-chunks-max-chunk-size", b"%d" % info.chunks.max_bytes),
     ]
 
 

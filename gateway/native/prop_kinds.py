@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from core.configs.sections import parse_size
 from core.errors import InvalidArgument
 
 Kind = Callable[[str, Any], Any]
@@ -65,6 +66,19 @@ def SIZE(name: str, value: Any) -> str:
     if not isinstance(text, str) or len(text) > _MAX_TEXT or not _SIZE.match(text):
         raise _bad(name, value, "a size such as 1GiB")
     return text
+
+
+def size_within(minimum: int, maximum: int) -> Kind:
+    """A size between two others, both included."""
+
+    def read(name: str, value: Any) -> str:
+        text = SIZE(name, value)
+        size_bytes = parse_size(text, -1)
+        if not minimum <= size_bytes <= maximum:
+            raise _bad(name, value, f"a size from {minimum} to {maximum} bytes")
+        return text
+
+    return read
 
 
 def choice(*allowed: str) -> Kind:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from core import chunks
 from core.claims import ALL_ACCESS
 from core.configs.backend import BackendBinding
 from core.configs.native import NativeProps
@@ -29,6 +30,7 @@ from gateway.native.prop_kinds import (
     choice,
     only,
     read_number,
+    size_within,
 )
 from gateway.native.request import bucket_ref
 
@@ -75,9 +77,13 @@ _PROPERTIES: Mapping[str, _Property] = {
     "lru.dont_evict_time": _Property("2h", DURATION),
     "lru.capacity_upd_time": _Property("10m", DURATION),
     "lru.batch_size": _Property(32768, COUNT),
-    "chunks.objsize_limit": _Property("0", SIZE),
-    "chunks.max_monolithic_size": _Property("1TiB", SIZE),
-    "chunks.chunk_size": _Property("1GiB", SIZE),
+    "chunks.objsize_limit": _Property("0", size_within(0, chunks.MAX_MONOLITHIC_BYTES)),
+    "chunks.max_monolithic_size": _Property(
+        "1TiB", size_within(chunks.MIN_MONOLITHIC_BYTES, chunks.MAX_MONOLITHIC_BYTES)
+    ),
+    "chunks.chunk_size": _Property(
+        "1GiB", size_within(chunks.MIN_CHUNK_BYTES, chunks.MAX_CHUNK_BYTES)
+    ),
     "chunks.checkpoint_every": _Property(0, COUNT),
     "chunks.flags": _Property(0, COUNT),
     "rate_limit.backend.enabled": _fixed(False, _NO_LIMITS),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core.encryption import EncryptionMode, ObjectEncryption
@@ -12,6 +14,7 @@ from core.types import (
     Checksum,
     ChecksumAlgorithm,
     ChecksumType,
+    ChunkLayout,
     ObjectAttributes,
     ObjectInfo,
     ObjectPart,
@@ -77,8 +80,7 @@ def test_checksum_of_the_whole(
 
 def test_chunks() -> None:
     assert not chunk_headers(info())
-    parts = (ObjectPart(1, 3), ObjectPart(7, 2))
-    assert dict(chunk_headers(info(parts=parts))) == {
+    assert dict(chunk_headers(replace(info(), chunks=ChunkLayout(2, 3)))) == {
         b"ais-chunks-count": b"2",
         b"ais-chunks-max-chunk-size": b"3",
     }
