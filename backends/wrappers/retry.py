@@ -164,6 +164,7 @@ class Retrying(Wrapper):
         attempts = Attempts(self.policy)
         replayed = _ReplayedBody(body)
         while True:
+            replayed.begin()
             try:
                 return await write(replayed)
             except (BackendDown, BackendBusy) as error:
@@ -183,7 +184,7 @@ class _ReplayedBody(WrappedBody):
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         self._has_failed = False
-        self._reading = 0
+        self._turn = 0
         self.is_replayable = self._can_replay
 
     @property
@@ -191,15 +192,17 @@ class _ReplayedBody(WrappedBody):
         """Whether it cannot be read again."""
         return self._has_failed or (not self._can_replay and self._kept_bytes > _REPLAYED_BYTES)
 
+    def begin(self) -> None:
+        """A try begins: what an earlier one may still have running gets no more chunks."""
+        self._turn += 1
+
     async def chunks(self) -> AsyncIterator[bytes]:
-        # A reader that was given up, and still runs, must not take chunks away from the one after it.
-        self._reading += 1
-        turn = self._reading
+        turn = self._turn
         if self._source is None or self._can_replay:
             self._source = aiter(self.inner)
         for kept in list(self._kept):
             yield kept
-        while turn == self._reading and (chunk := await self._next()) is not None:
+        while turn == self._turn and (chunk := await self._next()) is not None:
             yield chunk
 
     async def _next(self) -> bytes | None:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 
 from tests.conformance.memory_subject import MemorySubject
 from tests.conformance.subject import Subject
+from tests.conformance.wrapped_subject import WrappedSubject
 from tests.counterparts.started import Counterparts
 
 SUBJECTS: Mapping[str, Callable[[Counterparts], Subject]] = {
     "memory": lambda _: MemorySubject(),
+    "wrapped": lambda _: WrappedSubject(),
 }
 """By the name that the tests show. Counterparts are started when a subject first asks for them."""
