@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from backends.wrappers.retry import Retrying
+from backends.wrappers.stack import Shared, limited, wrap
 from core.accounts import Account, AccountStore, NoSuchAccount
 from core.backends import Backend
 from core.configs.sections import text
@@ -27,11 +29,18 @@ _ASKED = {
 
 
 class OpenBackends:
-    """core.backends.Backends over the accounts of a cluster."""
+    """core.backends.Backends over the accounts of a cluster. With `shared`, adapters are wrapped
+    (backends.wrappers.stack); without, they are given as they are."""
 
-    def __init__(self, accounts: AccountStore, adapters: Mapping[str, Adapter] = ADAPTERS) -> None:
+    def __init__(
+        self,
+        accounts: AccountStore,
+        adapters: Mapping[str, Adapter] = ADAPTERS,
+        shared: Shared | None = None,
+    ) -> None:
         self._accounts = accounts
         self._adapters = adapters
+        self._shared = shared
         self._change = accounts.change()
         self._open: dict[_Way, tuple[Account, Backend]] = {}
         self._retired: list[Backend] = []
@@ -44,7 +53,10 @@ class OpenBackends:
         extra = tuple(
             text(native, f"extra.{ref.provider}.{name}") for name in _ASKED.get(ref.provider, ())
         )
-        return self._by(_Way(ref.provider, binding.account, ref.namespace, extra))
+        backend = self._by(_Way(ref.provider, binding.account, ref.namespace, extra))
+        if self._shared is not None and isinstance(backend, Retrying):
+            return limited(backend, bucket, self._shared)
+        return backend
 
     def of_account(self, provider: str, account: str = "", namespace: str = "") -> Backend:
         """See Backends.of_account."""
@@ -54,6 +66,8 @@ class OpenBackends:
         """Close all that was opened."""
         for backend in [*(backend for _, backend in self._open.values()), *self._retired]:
             await backend.close()
+        if self._shared is not None:
+            await self._shared.close()
 
     def _by(self, way: _Way) -> Backend:
         change = self._accounts.change()
@@ -81,6 +95,8 @@ class OpenBackends:
             reason = f"there is no backend for provider {way.provider!r}"
             raise Unsupported(what=way.provider, reason=reason)
         backend = adapter(account)
+        if self._shared is not None:
+            backend = wrap(backend, account, self._shared)
         self._open[way] = (account, backend)
         return backend
 

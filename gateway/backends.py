@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from backends.cache.store import CachedStore
 from backends.registry import OpenBackends
+from backends.wrappers.stack import open_shared_sync
 from cluster.control import EmbeddedControlStore
 from core.accounts import FixedAccounts
 from core.nodes import StorageNode
@@ -15,6 +16,7 @@ from gateway.config import Config
 from gateway.service import SingleNodeService
 
 _FLIGHTS = "flights"
+_SHARED = "backends"
 
 
 @asynccontextmanager
@@ -22,7 +24,8 @@ async def open_service(
     _config: Config, control: EmbeddedControlStore, node: StorageNode, clock: Clock
 ) -> AsyncIterator[SingleNodeService]:
     """The service over a node that is open; what it opened at providers is closed in the end."""
-    backends = OpenBackends(FixedAccounts())
+    shared = open_shared_sync(control.home / _SHARED)
+    backends = OpenBackends(FixedAccounts(), shared=shared)
     try:
         cached = CachedStore(node, backends, clock, control.home / _FLIGHTS)
         try:

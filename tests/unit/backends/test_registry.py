@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pytest
 
 from backends.registry import OpenBackends
+from backends.wrappers.rate import Rated
+from backends.wrappers.retry import Retrying
+from backends.wrappers.stack import Shared
 from core.accounts import Account, FixedAccounts, NoSuchAccount
 from core.backends import Backend
 from core.configs.backend import BackendBinding
@@ -120,3 +123,22 @@ def test_changed_accounts_are_opened_anew() -> None:
     asyncio.run(backends.close())
     assert cast(Opened, team).is_closed
     assert cast(Opened, default).is_closed
+
+
+def test_adapters_are_wrapped_and_buckets_have_their_limits() -> None:
+    async def run() -> None:
+        shared = Shared()
+        backends = OpenBackends(FixedAccounts([DEFAULT]), {"aws": adapter}, shared)
+        plain = backends.of(bucket())
+        assert isinstance(plain, Retrying)
+        assert backends.of(bucket()) is plain
+        slow = bucket()
+        limit = NativeProps(sections={"rate_limit.backend.enabled": "true"})
+        slow = replace(slow, props=replace(slow.props, native=limit))
+        rated = backends.of(slow)
+        assert isinstance(rated, Retrying)
+        assert isinstance(rated.inner, Rated)
+        assert rated.inner.inner is plain.inner
+        await backends.close()
+
+    asyncio.run(run())
