@@ -45,21 +45,19 @@ def header(name: str, size_bytes: int, modified_s: int) -> bytes:
 
 def members(entries: Iterable[Entry]) -> bytes:
     """Regular files, one after another."""
+    return b"".join(pieces(entries))
+
+
+def pieces(entries: Iterable[Entry]) -> list[bytes]:
+    """`members`, not joined: 4 KiB are copied in the time that all else takes."""
     parts: list[bytes] = []
-    extend, middle_of, sum_of = parts.extend, _middle, zlib.adler32
+    header_of = _recent_header
     for name, modified_s, data in entries:
         size_bytes = len(data)
-        raw = name.encode("utf-8", "backslashreplace")
-        if _is_plain(name, raw, size_bytes):
-            # As `header`, put together with the rest at the end.
-            middle, fixed_sum = middle_of(size_bytes, modified_s)
-            checksum = b"%06o" % (fixed_sum + (sum_of(raw) & 0xFFFF))
-            extend((raw, _ZEROS[: _MAX_NAME_BYTES - len(raw)], middle, checksum, _FILE_TAIL, data))
-        else:
-            extend((_extended(raw, size_bytes, modified_s), data))
+        parts += (header_of(name, size_bytes, modified_s), data)
         if size_bytes % BLOCK_BYTES:
             parts.append(padding(size_bytes))
-    return b"".join(parts)
+    return parts
 
 
 def _is_plain(name: str, raw: bytes, size_bytes: int) -> bool:
@@ -69,6 +67,10 @@ def _is_plain(name: str, raw: bytes, size_bytes: int) -> bool:
         and name.isascii()
         and "\0" not in name
     )
+
+
+# What is asked for in one epoch is asked for in the next. 600 bytes each.
+_recent_header = functools.lru_cache(maxsize=8192)(header)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -1,7 +1,8 @@
 """Owns one request and its response between uvicorn's protocol and the ASGI app.
 
 It sends the head and the body in one write, queues received chunks without copying them, and offers zero-copy sending
-of files (ASGI extension `http.response.zerocopysend`).
+of files (ASGI extension `http.response.zerocopysend`) and of bodies in pieces (our own extension PIECES: a message has
+`pieces` in place of `body`).
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 if TYPE_CHECKING:
     from gateway.protocol import Protocol
+
+PIECES = "weir.response.pieces"
+"""The ASGI extension."""
 
 _LARGE_CHUNK_BYTES = 64 * 1024
 _SENDFILE_STEP_BYTES = 1024 * 1024
@@ -152,7 +156,10 @@ class Cycle(RequestResponseCycle):
             raise ConnectionError("client gone")
         kind = message["type"]
         if kind == "http.response.body":
-            self._send_body(message.get("body", b""), message.get("more_body", False))
+            if "pieces" in message:
+                self._send_pieces(message["pieces"])
+            else:
+                self._send_body(message.get("body", b""), message.get("more_body", False))
             if self.flow.write_paused:
                 await self._drain()
         elif kind == "http.response.start":
@@ -241,6 +248,16 @@ class Cycle(RequestResponseCycle):
             self.transport.write(body)
         if not more_body:
             self._complete()
+
+    def _send_pieces(self, pieces: Sequence[bytes]) -> None:
+        """Some of a body whose length was not said, of which more will come. The kernel gathers the pieces."""
+        if not self.chunked_encoding or self.scope["method"] == "HEAD":
+            self._send_body(b"".join(pieces), more_body=True)
+            return
+        size_bytes = sum(map(len, pieces))
+        if size_bytes:
+            head = self._take_head() + b"%x\r\n" % size_bytes
+            self.transport.writelines((head, *pieces, b"\r\n"))
 
     def _take_head(self) -> bytes:
         head, self._head = self._head, None

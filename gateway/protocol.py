@@ -14,12 +14,13 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway.cycle import Cycle
+from gateway.cycle import PIECES, Cycle
 
 # More than a small body that came with its head. One read brings up to 250 KiB, so a body that is not being taken makes
 # its sender wait from the first read on.
 _RECEIVE_HIGH_WATER_BYTES = 16 * 1024
-_EXTENSIONS_PLAIN: dict[str, Any] = {"http.response.zerocopysend": {}}
+_EXTENSIONS: dict[str, Any] = {PIECES: {}}
+_EXTENSIONS_PLAIN: dict[str, Any] = {"http.response.zerocopysend": {}, PIECES: {}}
 # A body's rest from this size on is read from the socket by its cycle: up to a megabyte at once, which spares wake-ups
 # (10 ms of CPU of 160 for 64 MiB), while few connections share the memory for it; what is read of many in small pieces
 # leaves the allocator fewer holes (256 uploads took 19 MiB less with 64 KiB than with 256).
@@ -27,7 +28,6 @@ _RAW_FROM_BYTES = 512 * 1024
 _RAW_READ_BYTES = 1024 * 1024
 _RAW_READ_LEAST_BYTES = 64 * 1024
 _RAW_MEMORY_BYTES = 8 * 1024 * 1024
-_NO_EXTENSIONS: dict[str, Any] = {}
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 _HEADER_COST_BYTES = 32  # what a header costs beyond its text, as in HTTP/2 (RFC 9113, 10.5.1)
 _BAD_REQUEST = (400, b"BadRequest", b"An error occurred when parsing the HTTP request.")
@@ -199,7 +199,7 @@ class Protocol(HttpToolsProtocol):
             "path": parsed.path.decode("latin-1"),
             "query_string": parsed.query or b"",
             "headers": self.headers,
-            "extensions": _EXTENSIONS_PLAIN if self.scheme == "http" else _NO_EXTENSIONS,
+            "extensions": _EXTENSIONS_PLAIN if self.scheme == "http" else _EXTENSIONS,
         }
 
         previous: Cycle | None = self.cycle  # None before the first request

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import xxhash
 
-from core.batches import BatchItem, ItemData, Outcome
+from core.batches import BatchItem, ItemData, Outcome, WholeObjects
 from core.errors import Corrupt, InvalidRange, NoSuchKey, NotFound, StoreError
 from core.names import ObjectKey
 from core.protocols import ObjectReader, ObjectStore
@@ -57,6 +57,9 @@ class LocalBatchSender:
         self._shards = shards
 
     def at_hand(self, items: Sequence[BatchItem], max_bytes: int) -> Sequence[ItemData]:
+        owner = self._mountpaths.only
+        if owner is not None and isinstance(items, WholeObjects):
+            return _all_hot(owner.opened().hot.plain(), items, max_bytes)
         found: list[ItemData] = []
         owner_of = self._mountpaths.owner
         owner, plain, left = None, _NOTHING, max_bytes
@@ -200,6 +203,23 @@ def _by_shard(items: Sequence[BatchItem]) -> dict[tuple[int, str], list[int]]:
     for number, item in enumerate(items):
         if item.member:
             found.setdefault((item.bucket.bucket_id, item.key), []).append(number)
+    return found
+
+
+def _all_hot(
+    plain: Mapping[tuple[int, ObjectKey], ItemData], items: WholeObjects, max_bytes: int
+) -> Sequence[ItemData]:
+    """See BatchSender.at_hand."""
+    found: list[ItemData] = []
+    bucket_id, left, find = items.bucket.bucket_id, max_bytes, plain.get
+    for key in items.keys:
+        whole = find((bucket_id, key))
+        if whole is None:
+            return ()
+        found.append(whole)
+        left -= len(whole.data)
+        if left <= 0:
+            break
     return found
 
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 class Mountpaths:
     """All mountpaths of the store's set, present or not. Placement is over the whole set, so an absent disk misplaces
-    nothing."""
+    nothing. `only`: the one there is, if it is one."""
 
     def __init__(
         self,
@@ -44,12 +44,12 @@ class Mountpaths:
         # One thread, so that one connection has the large cache: listings are bound by the interpreter's lock anyway.
         self._scans = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="scan")
         self._placement = placement
-        self._only = self.all[0] if len(self.all) == 1 else None
+        self.only = self.all[0] if len(self.all) == 1 else None
 
     def owner(self, bucket: Bucket, key: ObjectKey) -> Mountpath:
         """The mountpath that an object lives on."""
-        if self._only is not None:
-            return self._only
+        if self.only is not None:
+            return self.only
         return self.all[self._placement.mountpath_index(bucket.bucket_id, key.encode())]
 
     def place(self, bucket: Bucket, key: ObjectKey, storage_class: str) -> Mountpath | None:

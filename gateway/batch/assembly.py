@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from core.batches import BatchItem, ItemData
 from core.errors import Corrupt, StoreError, Unavailable
@@ -19,6 +20,11 @@ from gateway.batch.errors import BatchStopped, TooManySoftErrors
 from gateway.batch.request import BatchRequest
 from gateway.batch.window import Run, Window
 from gateway.batch.writers import ArchiveWriter
+
+T = TypeVar("T")
+
+Block = Sequence[bytes]
+"""Some of an archive, in pieces that lie where they were read."""
 
 _NS_PER_S = 10**9
 _SMALL_BYTES = 256 * 1024
@@ -77,8 +83,10 @@ class Assembly:
         self._rules = rules
         self._now_s = int(time.time())
 
-    async def blocks(self) -> AsyncGenerator[bytes, None]:
-        """The archive. Raises the error of an item that the batch cannot go on with, with its bucket as `ref`."""
+    async def blocks(self) -> AsyncGenerator[Block, None]:
+        """The archive, some of it at a time.
+
+        Raises the error of an item that the batch cannot go on with, with its bucket as `ref`."""
         counters = self._rules.counters
         async with aclosing(self._window.runs()) as runs:
             while True:
@@ -91,13 +99,11 @@ class Assembly:
                     async for block in blocks:
                         if self._rules.job.is_aborted:
                             raise BatchStopped
-                        if block:
+                        if any(block):
                             yield block
-        last = await self._write(self._writer.finish)
-        if last:
-            yield last
+        yield (await self._write(self._writer.finish),)
 
-    async def _run_blocks(self, run: Run) -> AsyncGenerator[bytes, None]:
+    async def _run_blocks(self, run: Run) -> AsyncGenerator[Block, None]:
         if run.at_hand is not None:
             yield await self._write(partial(self._writer.add, self._whole_run(run, run.at_hand)))
             return
@@ -118,7 +124,7 @@ class Assembly:
                         yield await self._write(partial(self._writer.add, entries))
                         entries = []
                         async for block in self._stream(item, opened):
-                            yield block
+                            yield (block,)
                     finally:
                         await opened.close()
                     continue
@@ -182,7 +188,7 @@ class Assembly:
         yield await self._write(writer.end)
         self._tell(item, reader.length)
 
-    async def _write(self, call: Callable[[], bytes]) -> bytes:
+    async def _write(self, call: Callable[[], T]) -> T:
         if self._writer.is_cheap:
             return call()
         return await asyncio.to_thread(call)

@@ -13,7 +13,7 @@ from core.errors import Overloaded, StoreError
 from core.job_table import ref_text
 from core.jobs import StandingJob, StandingJobs
 from core.load import Load
-from gateway.batch.assembly import Assembly, AssemblyRules, BatchCounters
+from gateway.batch.assembly import Assembly, AssemblyRules, BatchCounters, Block
 from gateway.batch.request import BatchRequest
 from gateway.batch.window import Check, ReadAhead, Window, WindowLimits
 from gateway.batch.writers import WRITERS, ArchiveWriter
@@ -105,7 +105,7 @@ class Batch:
         self._job = job
         self._on_end = on_end
         self._blocks = Assembly(request, window, self.writer, rules).blocks()
-        self._first: bytes | None = None
+        self._first: Block | None = None
         self._counted = (0, 0, 0, 0, 0)
         self._is_closed = False
 
@@ -113,10 +113,10 @@ class Batch:
         """Assemble the first block, so that what is wrong from the beginning can still be said with a status."""
         self._first = await anext(self._blocks, None)
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[Block]:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> Block:
         self._count()
         first, self._first = self._first, None
         return await anext(self._blocks) if first is None else first

@@ -17,7 +17,7 @@ from core.protocols import ObjectReader
 
 _FIRST_RUN_ITEMS = 16
 _MIN_RUN_ITEMS = 8
-_RUNS_A_TURN = 4
+_RUNS_A_TURN = 2
 """Of those that memory has, between which other requests have their turn."""
 
 Check = Callable[[BatchItem], Awaitable[None]]
@@ -26,12 +26,15 @@ Check = Callable[[BatchItem], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class WindowLimits:
-    """How far one batch reads ahead. A run is of so many items, or of fewer once they are seen to be large."""
+    """How far one batch reads ahead. A run is of so many items, or of fewer once they are seen to be large.
+    `at_hand_bytes`, `at_hand_items`: of a run whose bytes are in memory already."""
 
     run_bytes: int = 256 * 1024
     run_items: int = 128
     runs: int = 4
     openings: int = 4
+    at_hand_bytes: int = 1024 * 1024
+    at_hand_items: int = 256
 
 
 class ReadAhead:
@@ -164,8 +167,8 @@ class Window:
         sender = None if self._check else self._senders.only()
         if sender is None or self._next == len(self._items):
             return None
-        wanted = self._items[self._next : self._next + self._limits.run_items]
-        found = sender.at_hand(wanted, self._limits.run_bytes)
+        wanted = self._items[self._next : self._next + self._limits.at_hand_items]
+        found = sender.at_hand(wanted, self._limits.at_hand_bytes)
         if not found:
             return None
         self._next += len(found)

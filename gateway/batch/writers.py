@@ -31,7 +31,9 @@ class ArchiveWriter(Protocol):
     is_cheap: bool
     """Whether the event loop may call it; else it computes, and belongs in a thread."""
 
-    def add(self, entries: Sequence[Entry]) -> bytes: ...
+    def add(self, entries: Sequence[Entry]) -> Sequence[bytes]:
+        """In pieces, which need no copy to be sent."""
+
     def begin(self, name: str, modified_s: int, size_bytes: int) -> bytes: ...
     def feed(self, piece: bytes) -> bytes: ...
     def end(self) -> bytes: ...
@@ -47,8 +49,8 @@ class TarWriter:
     def __init__(self) -> None:
         self._size_bytes = 0
 
-    def add(self, entries: Sequence[Entry]) -> bytes:
-        return tar.members(entries)
+    def add(self, entries: Sequence[Entry]) -> Sequence[bytes]:
+        return tar.pieces(entries)
 
     def begin(self, name: str, modified_s: int, size_bytes: int) -> bytes:
         self._size_bytes = size_bytes
@@ -84,8 +86,8 @@ class CompressedTarWriter:
         head, self._head = self._head, b""
         return head + self._compressor.compress(data)
 
-    def add(self, entries: Sequence[Entry]) -> bytes:
-        return self._compress(self._tar.add(entries))
+    def add(self, entries: Sequence[Entry]) -> Sequence[bytes]:
+        return (self._compress(tar.members(entries)),)
 
     def begin(self, name: str, modified_s: int, size_bytes: int) -> bytes:
         return self._compress(self._tar.begin(name, modified_s, size_bytes))
@@ -114,11 +116,11 @@ class ZipWriter:
         )
         self._open: io.BufferedIOBase | None = None
 
-    def add(self, entries: Sequence[Entry]) -> bytes:
+    def add(self, entries: Sequence[Entry]) -> Sequence[bytes]:
         for name, modified_s, data in entries:
             self._zip.writestr(_zip_info(name, modified_s), data)
             self._forget_name()
-        return self._sink.take()
+        return (self._sink.take(),)
 
     def begin(self, name: str, modified_s: int, size_bytes: int) -> bytes:
         info = _zip_info(name, modified_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,10 @@ def parse_native_key(raw: bytes) -> ObjectKey:
     return key
 
 
-Body = bytes | ObjectReader | AsyncIterator[bytes]
+Chunk = bytes | Sequence[bytes]
+"""Some of a body; in several pieces, it is sent without a copy where the server can."""
+
+Body = bytes | ObjectReader | AsyncIterator[bytes] | AsyncIterator[Sequence[bytes]]
 
 
 @dataclass(slots=True)

@@ -13,8 +13,9 @@ from core.claims import Permission
 from core.errors import BadToken, Denied, EntityTooLarge, StoreError, Unavailable
 from core.names import ObjectKey
 from core.types import Bucket, Identity
+from gateway.cycle import PIECES
 from gateway.native.bucket_making import may_be_elsewhere, visit
-from gateway.native.call import Handler, NativeCall, NativeResponse, NativeServices
+from gateway.native.call import Chunk, Handler, NativeCall, NativeResponse, NativeServices
 from gateway.native.easy_urls import parse_easy
 from gateway.native.errors import error_response
 from gateway.native.request import PREFIX, NativeRequest, split_path
@@ -196,22 +197,37 @@ async def _send(response: NativeResponse, method: str, scope: Scope, send: Send)
         await send({"type": "http.response.body", "body": body})
         return len(body)
     if isinstance(body, AsyncIterator):
-        return await _send_chunks(body, start, send, response.send_timeout_s)
+        takes_pieces = PIECES in scope.get("extensions", ())
+        return await _send_chunks(body, start, send, (response.send_timeout_s, takes_pieces))
     headers.append((b"content-length", b"%d" % body.length))
     return await send_reader(body, start, scope, send)
 
 
 async def _send_chunks(
-    body: AsyncIterator[bytes], start: dict[str, Any], send: Send, timeout_s: float | None
+    body: AsyncIterator[Chunk],
+    start: dict[str, Any],
+    send: Send,
+    how: tuple[float | None, bool],
 ) -> int:
-    """Raises TimeoutError, an OSError, where the client takes a chunk too slowly."""
+    """`how`: the time that a chunk has, in seconds, and whether the server takes pieces. Raises TimeoutError, an
+    OSError, where the client takes a chunk too slowly."""
+    timeout_s, takes_pieces = how
     count = 0
     try:
         await send(start)
         async for chunk in body:
-            count += len(chunk)
+            message: dict[str, Any] = {"type": "http.response.body", "more_body": True}
+            if isinstance(chunk, bytes):
+                count += len(chunk)
+                message["body"] = chunk
+            else:
+                count += sum(map(len, chunk))
+                if takes_pieces:
+                    message["pieces"] = chunk
+                else:
+                    message["body"] = b"".join(chunk)
             async with asyncio.timeout(timeout_s):
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send(message)
         await send({"type": "http.response.body", "body": b""})
     finally:
         close = getattr(body, "aclose", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from core import access
-from core.batches import BatchItem
+from core.batches import BatchItem, WholeObjects
 from core.claims import Permission
 from core.errors import StoreError
 from core.types import Bucket
@@ -46,7 +46,9 @@ async def _authorize(call: NativeCall, request: BatchRequest) -> Check | None:
     gives is returned."""
     guarded: set[int] = set()
     seen: dict[int, Bucket] = {}
-    for item in request.items:
+    items = request.items
+    # Those are of one bucket.
+    for item in items[:1] if isinstance(items, WholeObjects) else items:
         bucket = item.bucket
         if bucket.bucket_id in seen:
             continue
@@ -75,7 +77,7 @@ async def _buffered(
     spool = Spool(settings.spool_directory, settings.max_buffered_bytes)
     try:
         async for block in batch:
-            await spool.write(block)
+            await spool.write(b"".join(block))
             # Nothing is sent meanwhile, so that this alone tells of a client that has gone.
             if not await call.request.is_client_there():
                 raise ClientLeft

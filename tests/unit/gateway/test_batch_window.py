@@ -22,7 +22,7 @@ from gateway.batch.request import BatchRequest
 from gateway.batch.window import ReadAhead, Window, WindowLimits
 
 BUCKET = Bucket(BucketRef(BucketName("b")), 1, User(UserId("u"), "u", "u"), 0)
-LIMITS = WindowLimits(run_bytes=1000, run_items=10, runs=3, openings=2)
+LIMITS = WindowLimits(run_bytes=1000, run_items=10, runs=3, openings=2, at_hand_items=10)
 
 
 P = ParamSpec("P")
@@ -76,7 +76,7 @@ class Sender:
 
     def at_hand(self, items: Sequence[BatchItem], max_bytes: int) -> Sequence[ItemData]:
         """Items called "hot-3"."""
-        assert max_bytes == LIMITS.run_bytes
+        assert max_bytes == LIMITS.at_hand_bytes
         if not all(item.key.startswith("hot-") for item in items):
             return ()
         return [ItemData(b"h" * int(item.key[4:]), 10**9) for item in items]
@@ -140,8 +140,8 @@ class Lines:
     is_cheap = True
     _begun = b""
 
-    def add(self, entries: Sequence[Entry]) -> bytes:
-        return b"".join(b"%b %d\n" % (name.encode(), len(data)) for name, _, data in entries)
+    def add(self, entries: Sequence[Entry]) -> Sequence[bytes]:
+        return [b"%b %d\n" % (name.encode(), len(data)) for name, _, data in entries]
 
     def begin(self, name: str, modified_s: int, size_bytes: int) -> bytes:
         return b"%b %d\n" % (name.encode(), size_bytes)
@@ -183,7 +183,8 @@ def assemble(
 
 
 async def lines(assembly: Assembly) -> list[str]:
-    return b"".join([block async for block in assembly.blocks()]).decode().splitlines()
+    pieces = [piece async for block in assembly.blocks() for piece in block]
+    return b"".join(pieces).decode().splitlines()
 
 
 @pytest.mark.parametrize("nodes", [1, 2])
