@@ -53,14 +53,14 @@ def job_kinds(
         LifecycleJob(
             node, node, control, clock, terms, settings.interval_s, settings.actions_per_s
         ),
-        DeleteObjectsJob(node, control),
-        CopyObjectsJob(node, control),
-        ArchiveJob(node, shards, control),
+        DeleteObjectsJob(service, control),
+        CopyObjectsJob(service, control, node),
+        ArchiveJob(service, shards, control),
         EvictObjectsJob(node, control),
         *_prefetching(control, node, service),
         EvictBucketJob(service),
         BucketSummaryJob(node, control),
-        PromoteJob(node, control, config.native.promote_from),
+        PromoteJob(service, control, config.native.promote_from),
         CopyBucketJob(service),
         MoveBucketJob(service),
         CleanupJob(clean),

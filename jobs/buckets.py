@@ -15,8 +15,9 @@ from core.names import ObjectKey, UserId
 from core.origin import Origin
 from core.protocols import ObjectService
 from core.types import Bucket, ObjectInfo, User
-from jobs.copying import Copier, NameMap
-from jobs.lookup import objects_of
+from jobs.copying import Copier, CopyRules, NameMap
+from jobs.eviction import evict
+from jobs.lookup import missing_from, objects_of
 from jobs.parallel import work_through
 from jobs.queue import JobContext, OnDemand
 
@@ -35,7 +36,7 @@ _COPYING, _REMOVING = "c", "r"
 class CopyOptions:
     """How a bucket is copied. `extensions`: old to new, without dots. `removes_extra`: objects of the target whose
     source is gone go too. `continues`: one that fails is counted, and the others are copied. `workers` 0: as many as
-    suit."""
+    suit. `latest`, `only_newer`: as in CopyRules."""
 
     prefix: str = ""
     prepend: str = ""
@@ -45,6 +46,8 @@ class CopyOptions:
     continues: bool = False
     is_flat: bool = False
     workers: int = 0
+    latest: bool = False
+    only_newer: bool = False
 
     def text(self) -> str:
         """As a job's argument."""
@@ -55,6 +58,13 @@ class CopyOptions:
         """The inverse of `text`."""
         fields: dict[str, Any] = json.loads(text)
         return cls(**fields)
+
+    @property
+    def is_refresh(self) -> bool:
+        """Whether copying a remote bucket onto itself so brings what is here of it up to date."""
+        return (self.latest or self.removes_extra) and not (
+            self.is_dry_run or self.prepend or self.extensions
+        )
 
     def __str__(self) -> str:
         said = [f"{name}: {value}" for name, value in asdict(self).items() if value]
@@ -98,7 +108,9 @@ class _Copying:
         self.names = NameMap(self.options.prepend, self.options.extensions)
         self.may_read = JobAccess(user, self.source)
         self.may_write = JobAccess(user, self.target)
-        self.copier = Copier(service, self.source, self.target, user)
+        latest = self.options.latest or self.options.removes_extra
+        rules = CopyRules(latest, self.options.only_newer)
+        self.copier = Copier(service, self.source, self.target, user, rules)
 
     async def run(self) -> None:
         options = self.options
@@ -109,12 +121,13 @@ class _Copying:
                 self._say("looking how much there is")
                 self.context.expect(await self._count())
             self._say("counting" if options.is_dry_run else "copying")
-            await self._each(self.source, _COPYING, after, self._copy, workers)
+            pieces = self._listed(self.source, _COPYING, after)
+            await work_through(self.context, pieces, self._copy, workers=workers)
             after = ""
         if options.removes_extra:
             self.context.cursor = _REMOVING + after
             self._say("removing what the source does not have")
-            await self._each(self.target, _REMOVING, after, self._remove, workers)
+            await work_through(self.context, self._extra(after), self._remove, workers=workers)
         self._say("")
 
     async def _count(self) -> int:
@@ -130,26 +143,34 @@ class _Copying:
         what = f"{self.context.arguments[BUCKET]} to {self.context.arguments[TO_BUCKET]}"
         self.context.say("; ".join(filter(None, (what, str(self.options), stage))))
 
-    async def _each(self, bucket: Bucket, stage: str, after: str, work: Any, workers: int) -> None:
-        pieces = self._listed(bucket, stage, after)
-        await work_through(self.context, pieces, work, workers=workers)
-
     async def _listed(
         self, bucket: Bucket, stage: str, after: str
     ) -> AsyncIterator[tuple[str, ObjectInfo]]:
-        delimiter = "/" if self.options.is_flat else ""
-        found = objects_of(self.service, bucket, self.options.prefix, after, delimiter=delimiter)
-        async for info in found:
+        async for info in self._objects(bucket, after):
             yield stage + info.key, info
+
+    def _objects(self, bucket: Bucket, after: str) -> AsyncIterator[ObjectInfo]:
+        delimiter = "/" if self.options.is_flat else ""
+        return objects_of(self.service, bucket, self.options.prefix, after, delimiter=delimiter)
+
+    async def _extra(self, after: str) -> AsyncIterator[tuple[str, ObjectInfo]]:
+        """What the target has and the source, as it was listed, has not."""
+        there, here = self._objects(self.source, after), self._objects(self.target, after)
+        async for info in missing_from(there, here):
+            yield _REMOVING + info.key, info
 
     async def _copy(self, info: ObjectInfo) -> None:
         try:
             self.may_read.require("s3:GetObject", info.key, info)
             to = self.names.name(info.key)
+            copied: ObjectInfo | None = info
             if not self.options.is_dry_run:
                 self.may_write.require("s3:PutObject", to)
-                info = await self.copier.copy(info.key, to)
-            self.context.count(objects=1, size_bytes=info.size_bytes)
+                copied = await self.copier.copy(info.key, to)
+            if copied is None:
+                self.context.count(skipped_objects=1)
+            else:
+                self.context.count(objects=1, size_bytes=copied.size_bytes)
         except NoSuchKey:
             pass  # it went while the job came to it
         except Unavailable:
@@ -162,6 +183,8 @@ class _Copying:
     async def _remove(self, info: ObjectInfo) -> None:
         if await self._has_source(info.key):
             return
+        if self.source.props.backend is not None and not self.options.is_dry_run:
+            await evict(self.service.present, self.source, [info.key])
         try:
             self.may_write.require("s3:DeleteObject", info.key)
             if not self.options.is_dry_run:
@@ -176,7 +199,7 @@ class _Copying:
 
     async def _has_source(self, key: ObjectKey) -> bool:
         try:
-            await self.service.head(self.source, key)
+            await self.copier.look(key)
         except NoSuchKey:
             return False
         return True

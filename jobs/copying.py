@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from core import acl
-from core.errors import InvalidKey, KeyTooLong, StoreError
+from core.errors import InvalidKey, KeyTooLong, NotFound, StoreError
 from core.events import with_origin
 from core.names import MAX_KEY_BYTES, ObjectKey, UploadId, UserId
 from core.origin import Origin
@@ -29,6 +29,7 @@ from core.uploads import CompletedPart
 
 Place = tuple[Bucket, ObjectKey]
 
+LATEST = Conditions(latest=True)
 _PART_BYTES = 1024**3
 
 
@@ -64,23 +65,89 @@ class NameMap:
         return ObjectKey(name)
 
 
-class Copier:
-    """Copies objects between two buckets for a user: the copies are the user's, encrypted as the target asks."""
+@dataclass(frozen=True, slots=True)
+class CopyRules:
+    """What is copied. `latest`: of what lives elsewhere, the object that its backend has now. `only_newer`: nothing
+    takes the place of an object that is newer."""
 
-    def __init__(self, store: ObjectStore, source: Bucket, target: Bucket, user: User) -> None:
+    latest: bool = False
+    only_newer: bool = False
+
+
+class Copier:
+    """Copies objects between two buckets for a user: the copies are the user's, encrypted as the target asks. Where
+    either lives elsewhere, what the target has already stays as it is: bytes are not sent for nothing."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        source: Bucket,
+        target: Bucket,
+        user: User,
+        rules: CopyRules = CopyRules(),  # frozen
+    ) -> None:
         origin = Origin("CopyObject", requester=user.user_id, region=target.region)
         self._store = store
         self._source = source
         self._target = with_origin(target, origin)
         self._writer = Writer(user, user.user_id)
+        self._rules = rules
+        is_local = source.props.backend is None and target.props.backend is None
+        self._looks = rules.only_newer or not is_local
+        self._conditions = LATEST if rules.latest else NO_CONDITIONS
+
+    async def look(self, key: ObjectKey) -> ObjectInfo:
+        """The source. Raises NoSuchKey, and as ObjectStore.head."""
+        return await self._store.head(self._source, key, conditions=self._conditions)
 
     async def copy(
         self, key: ObjectKey, to: ObjectKey, info: ObjectInfo | None = None
-    ) -> ObjectInfo:
-        """One object with its metadata and tags; the copy's info. `info`: the source's, if it was just looked up.
-        Raises as ObjectStore.copy, but for large ones."""
+    ) -> ObjectInfo | None:
+        """One object with its metadata and tags; the copy's info, None where the target needed none. `info`: the
+        source's, if it was just looked up. Raises as ObjectStore.copy, but for large ones."""
         source, target = (self._source, key), (self._target, to)
-        return await copy_object(self._store, source, target, self._writer, info=info)
+        if info is None:
+            info = await self.look(key)
+        if self._looks and await self._is_there(info, to):
+            return None
+        return await copy_object(
+            self._store, source, target, self._writer, info=info, conditions=self._conditions
+        )
+
+    async def _is_there(self, info: ObjectInfo, to: ObjectKey) -> bool:
+        try:
+            there = await self._store.head(self._target, to)
+        except NotFound:
+            return False
+        if self._rules.only_newer and there.modified_ns >= info.modified_ns:
+            return True
+        return is_same(info, there)
+
+
+def is_same(source: ObjectInfo, target: ObjectInfo) -> bool:
+    """Whether an object is as a copy of another would be: of the same bytes, by size and a digest, and with the same
+    metadata. What a provider adds on its own does not count."""
+    ours, theirs = source.attributes, target.attributes
+    return (
+        source.size_bytes == target.size_bytes
+        and not _digests(source).isdisjoint(_digests(target))
+        and ours.user_metadata == theirs.user_metadata
+        and ours.headers.items() <= theirs.headers.items()
+        and (not ours.tags or ours.tags == theirs.tags)
+    )
+
+
+def _digests(info: ObjectInfo) -> frozenset[tuple[str, str]]:
+    """What is known of an object's bytes, each with what it is. An ETag that is no MD5 tells little, but if it is the
+    same one, the bytes are."""
+    found = {("etag", info.etag)}
+    if info.checksum is not None and info.checksum.type is ChecksumType.FULL_OBJECT:
+        found.add((info.checksum.algorithm.value, info.checksum.digest.hex()))
+    if info.remote is not None and info.remote.md5:
+        found.add(("etag", info.remote.md5.hex()))
+    if info.remote is not None and info.remote.crc32c:
+        found.add((ChecksumAlgorithm.CRC32C.value, info.remote.crc32c.hex()))
+    return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +175,8 @@ async def copy_object(
     default = bucket.props.encryption
     encryption = None if default is None else default.request()
     if info is None:
-        info = await store.head(*source)
+        latest = LATEST if conditions.latest else NO_CONDITIONS
+        info = await store.head(*source, conditions=latest)
     if info.size_bytes <= MAX_PUT_BYTES:
         return await store.copy(
             *source,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from core.backends import Backends, remote_name
 from core.errors import NoSuchBucket
 from core.listing import ListPage, ListQuery
 from core.names import BucketRef
@@ -42,3 +43,26 @@ async def objects_of(
         if not page.is_truncated:
             return
         after = page.next_after
+
+
+async def missing_from(
+    there: AsyncIterator[ObjectInfo], here: AsyncIterator[ObjectInfo]
+) -> AsyncIterator[ObjectInfo]:
+    """What is `here` and not `there`; both come in order of their keys."""
+    other = await anext(there, None)
+    async for info in here:
+        while other is not None and other.key < info.key:
+            other = await anext(there, None)
+        if other is None or other.key != info.key:
+            yield info
+
+
+class AtBackend:
+    """Listings of what a backend has, whatever is here."""
+
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
+
+    async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
+        """See Backend.list_page."""
+        return await self._backends.of(bucket).list_page(remote_name(bucket), query)

@@ -7,7 +7,7 @@ downloads), so that one takes many streams, and none holds the small ones up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from core.backends import Backends, copies_of, remote_name
@@ -18,9 +18,11 @@ from core.jobs import BYTES, JobState
 from core.load import Level
 from core.names import ObjectKey
 from core.protocols import ObjectStore
+from core.templates import parse_template
 from core.types import NO_CONDITIONS, Bucket, Conditions, ObjectInfo
 from jobs.children import Children
 from jobs.eviction import evict
+from jobs.lookup import AtBackend, missing_from, objects_of
 from jobs.object_group import Control, GroupRun, Wanted
 from jobs.parallel import first_error, work_through
 from jobs.queue import JobContext, OnDemand
@@ -36,6 +38,8 @@ reads the same object meanwhile shares the work. Gives the object's info."""
 _LATEST = Conditions(latest=True)
 _DEFAULT_WORKERS = 16
 _LARGE_AT_ONCE = 4
+_FETCH, _DROP = "fetch:", "drop:"
+"""What cursors begin with."""
 _BY_LOAD = {Level.LOW: 64, Level.MODERATE: 16, Level.HIGH: 4, Level.CRITICAL: 1}
 
 
@@ -57,10 +61,13 @@ def fetching(service: ObjectStore) -> Fetch:
 
 @dataclass(frozen=True, slots=True)
 class PrefetchOptions:
-    """What is told of a prefetch beside its objects. `workers` 0: as many as suit; `blob_threshold` 0: every object is
-    a small one. The rest is for blob downloads."""
+    """What is told of a prefetch beside its objects. `synchronizes`: copies of what the backend no longer has go.
+    `suffix`: only of names that end so. `workers` 0: as many as suit; `blob_threshold` 0: every object is a small one.
+    The rest is for blob downloads."""
 
     latest: bool = False
+    synchronizes: bool = False
+    suffix: str = ""
     workers: int = 0
     blob_threshold: int = 0
     blob_chunk_bytes: int = 0
@@ -68,6 +75,7 @@ class PrefetchOptions:
 
     def __str__(self) -> str:
         said = ["latest versions"] if self.latest else []
+        said += ["synchronized"] if self.synchronizes else []
         said += [f"{self.blob_threshold} bytes and more by blob download"] * (
             self.blob_threshold > 0
         )
@@ -110,7 +118,10 @@ class _Prefetch:
         self._options = PrefetchOptions(**run.request.options)
         threshold = self._options.blob_threshold
         self._threshold = max(threshold, MIN_THRESHOLD_BYTES) if threshold > 0 else 0
-        self._drops = sections.is_on(run.source.props.native, "versioning.synchronize")
+        self._drops = self._options.synchronizes or (
+            self._options.latest
+            and sections.is_on(run.source.props.native, "versioning.synchronize")
+        )
         self._room = asyncio.Semaphore(_LARGE_AT_ONCE)
         self._large = asyncio.TaskGroup()
 
@@ -120,8 +131,11 @@ class _Prefetch:
         try:
             async with self._large:
                 await self._join_earlier()
-                wanted = run.each(run.source)
-                await work_through(context, wanted, self._one, workers=self._workers())
+                if not context.cursor.startswith(_DROP):
+                    wanted = run.each(run.source, _FETCH)
+                    await work_through(context, wanted, self._one, workers=self._workers())
+                if self._options.synchronizes and run.request.selection.names is None:
+                    await work_through(context, self._extra(), self._drop, workers=self._workers())
                 context.is_waiting = True
         except BaseExceptionGroup as failures:
             raise first_error(failures) from None
@@ -132,6 +146,8 @@ class _Prefetch:
 
     async def _one(self, wanted: Wanted) -> None:
         run, key = self._run, wanted.key
+        if not key.endswith(self._options.suffix):
+            return
         try:
             copy = await self._copy(key)
             if copy is not None and not self._options.latest:
@@ -146,9 +162,10 @@ class _Prefetch:
                 info = await self._kind.fetch(self._bucket, key, self._options.latest)
                 self._context.count(objects=1, size_bytes=info.size_bytes)
         except NotFound as error:
-            if self._options.latest and self._drops:
-                await evict(self._kind.present, self._bucket, [key])
-            run.missing(wanted, error)
+            if self._drops:
+                await self._evict(key)
+            if not self._options.synchronizes:
+                run.missing(wanted, error)
         except StoreError as error:
             run.failed(key, error)
 
@@ -168,9 +185,35 @@ class _Prefetch:
             return wanted.info
         if copy is not None and copy.remote is None:
             return copy  # it is nowhere else
-        return await self._kind.backends.of(self._bucket).head(
-            remote_name(self._bucket), wanted.key
-        )
+        return await self._at_backend(wanted.key)
+
+    # --- what the backend has no more ---
+
+    async def _extra(self) -> AsyncIterator[tuple[str, ObjectKey]]:
+        """What is here and was not in the backend's list."""
+        template = parse_template(self._run.request.selection.template)
+        prefix = max(template.prefix, self._run.request.selection.prefix, key=len)
+        cursor = self._context.cursor
+        after = cursor.removeprefix(_DROP) if cursor.startswith(_DROP) else ""
+        there = objects_of(AtBackend(self._kind.backends), self._bucket, prefix, after)
+        here = objects_of(self._kind.present, self._copies, prefix, after)
+        async for info in missing_from(there, here):
+            if template.matches(info.key) and info.key.endswith(self._options.suffix):
+                yield f"{_DROP}{info.key}", info.key
+
+    async def _drop(self, key: ObjectKey) -> None:
+        try:
+            await self._at_backend(key)
+        except NotFound:
+            await self._evict(key)
+
+    async def _evict(self, key: ObjectKey) -> None:
+        done = await evict(self._kind.present, self._bucket, [key])
+        if done.objects:
+            self._context.count(removed_objects=done.objects)
+
+    async def _at_backend(self, key: ObjectKey) -> ObjectInfo:
+        return await self._kind.backends.of(self._bucket).head(remote_name(self._bucket), key)
 
     # --- large ones ---
 

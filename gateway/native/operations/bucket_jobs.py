@@ -16,8 +16,10 @@ from gateway.native.bucket_names import admit_new_bucket, ref_of_uname
 from gateway.native.call import NativeCall, NativeResponse, Row
 from gateway.native.operations.buckets import admit_emptying
 from gateway.native.operations.jobs import ask_for
+from gateway.native.operations.prefetching import refresh
 from jobs.buckets import BUCKET_ID, OPTIONS, USER, CopyOptions
 from jobs.parallel import MAX_WORKERS
+from jobs.selection import Selection
 
 _MAX_EXTENSIONS = 100
 
@@ -32,6 +34,15 @@ async def copy_bucket(call: NativeCall) -> NativeResponse:
         raise BadToken(reason="token required")  # a job works for somebody
     # Whether an object may be read is decided when the job comes to it.
     await call.require("s3:ListBucket", Permission.LIST_OBJECTS | Permission.GET, source)
+    if source.ref == to and source.props.backend is not None and options.is_refresh:
+        check_conditions(call.identity, source)
+        return await refresh(
+            call,
+            source,
+            Selection(prefix=options.prefix, is_flat=options.is_flat),
+            synchronizes=options.removes_extra,
+            goes_on=options.continues,
+        )
     if source.ref == to and not options.is_dry_run:
         raise InvalidArgument(name="bck_to", value=to.name, reason="a bucket is copied onto itself")
     target = await _target(call, to, options)
@@ -120,6 +131,8 @@ def _copy_options(fields: Mapping[str, Any]) -> CopyOptions:
         continues=_flag(fields, "coer"),
         is_flat=_flag(fields, "non-recurs"),
         workers=_workers(fields.get("num-workers")),
+        latest=_flag(fields, "latest-ver"),
+        only_newer=_flag(fields, "only-newer"),
     )
     if options.removes_extra and (options.prepend or options.extensions):
         reason = "names are changed, so that the source of an object cannot be told"

@@ -22,6 +22,7 @@ from gateway.native.object_groups import (
     workers_of,
 )
 from gateway.native.operations.jobs import ask_for
+from gateway.native.operations.prefetching import refresh
 from jobs.copying import NameMap
 from jobs.group_archive import ARCHIVE
 from jobs.group_copy import COPY_OBJECTS
@@ -61,7 +62,13 @@ async def copy_objects(call: NativeCall) -> NativeResponse:
     if synchronizes and not names.keeps_names:
         reason = "copies under other names cannot be kept synchronous"
         raise InvalidArgument(name="synchronize", value="true", reason=reason)
-    if ref == source.ref and names.keeps_names and not is_dry_run:
+    latest = flag_of(fields, "latest-ver")
+    is_onto_itself = ref == source.ref and names.keeps_names and not is_dry_run
+    if is_onto_itself and source.props.backend is not None and (latest or synchronizes):
+        selection = await admitted(call, selection, source, (_GET,))
+        goes_on = flag_of(fields, "coer")
+        return await refresh(call, source, selection, synchronizes=synchronizes, goes_on=goes_on)
+    if is_onto_itself:
         reason = f"cannot copy {cname(ref)} onto itself"
         raise InvalidArgument(name="tobck", value=ref.name, reason=reason)
     selection = await admitted(call, selection, source, (_GET,))
@@ -84,6 +91,8 @@ async def copy_objects(call: NativeCall) -> NativeResponse:
             "extensions": dict(names.extensions),
             "is_dry_run": is_dry_run,
             "synchronizes": synchronizes,
+            "latest": latest,
+            "only_newer": flag_of(fields, "only-newer"),
         },
     )
     return await ask_for(call, COPY_OBJECTS, request.arguments())

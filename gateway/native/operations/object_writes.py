@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from core.claims import Permission
-from core.errors import InvalidArgument, NoSuchBucket, NoSuchKey, PreconditionFailed
+from core.errors import (
+    InvalidArgument,
+    NoSuchBucket,
+    NoSuchKey,
+    NotFound,
+    PreconditionFailed,
+)
 from core.names import BucketName, BucketRef, ObjectKey
 from core.shards import NewMember
-from core.types import Bucket, Conditions
+from core.types import NO_CONDITIONS, Bucket, Conditions
 from gateway.native.call import NativeCall, NativeResponse, Row, parse_native_key
 from gateway.native.copying import copy_object
 from gateway.native.faults import SourceChanged
@@ -24,6 +30,8 @@ from gateway.native.writing import (
     redirect_for_body,
     written_bucket,
 )
+from jobs.copying import LATEST
+from jobs.eviction import evict
 from s3api.headers import write_conditions
 
 _CREATES = 2  # Ais-Pine: 1 appends to a shard that is there, 2 makes it if it is not
@@ -106,8 +114,8 @@ def _pine(text: str) -> int:
 
 
 async def copy(call: NativeCall) -> NativeResponse:
-    """Copy the object to the one that `object_to` names. Within the cluster every object is its latest version, so
-    `latest-ver` and `synchronize` change nothing."""
+    """Copy the object to the one that `object_to` names. `latest-ver` and `synchronize`: as its backend has it now,
+    if it has one; what is gone there is then given up here too."""
     refuse_transforms(call)
     source, key = call.bucket(), call.key()
     ref, target_key = parse_uname(call.request.query["object_to"])
@@ -117,10 +125,17 @@ async def copy(call: NativeCall) -> NativeResponse:
     except NoSuchBucket:
         raise NoSuchBucket(bucket=ref.name, ref=ref) from None
     await call.require("s3:PutObject", Permission.PUT, target, target_key)
-    check_owner(call, source, await call.store.head(source, key))
+    synchronizes = call.request.flag("synchronize")
+    latest = LATEST if synchronizes or call.request.flag("latest-ver") else NO_CONDITIONS
+    try:
+        check_owner(call, source, await call.store.head(source, key, conditions=latest))
+    except NotFound:
+        if synchronizes and source.props.backend is not None:
+            await evict(call.store.present, source, [key])
+        raise
     if (source.bucket_id, key) == (target.bucket_id, target_key):
         return NativeResponse()
-    info = await copy_object(call, (source, key), (target, target_key))
+    info = await copy_object(call, (source, key), (target, target_key), latest)
     return NativeResponse(200, written_headers(info))
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from core.claims import Permission
 from core.configs.sections import parse_size
 from core.errors import InvalidArgument
-from core.types import NOBODY
+from core.types import NOBODY, Bucket
 from gateway.native.call import NativeCall, NativeResponse, Row
 from gateway.native.object_groups import Fields, admitted, fields_of, flag_of, selection_of, text_of
 from gateway.native.operations.eviction import check_remote
@@ -15,6 +15,7 @@ from gateway.native.operations.jobs import ask_for
 from jobs.object_group import GroupRequest
 from jobs.parallel import MAX_WORKERS
 from jobs.prefetch import PREFETCH, PrefetchOptions
+from jobs.selection import Selection
 
 _GET = ("s3:GetObject", Permission.GET)
 _MAX_BLOB_WORKERS = 128
@@ -72,6 +73,22 @@ def _size(fields: Fields, name: str) -> int:
     if not 0 <= found < 2**63:
         raise InvalidArgument(name=name, value=str(value)[:64], reason="it is a size, such as 4MiB")
     return found
+
+
+async def refresh(
+    call: NativeCall, bucket: Bucket, selection: Selection, *, synchronizes: bool, goes_on: bool
+) -> NativeResponse:
+    """Bring what is selected in a remote bucket up to date: what copying it onto itself means."""
+    call.services.load.check()
+    request = GroupRequest(
+        source=bucket.ref,
+        source_id=bucket.bucket_id,
+        user_id=call.identity.user_id or NOBODY,
+        selection=selection,
+        goes_on=goes_on,
+        options=asdict(PrefetchOptions(latest=True, synchronizes=synchronizes)),
+    )
+    return await ask_for(call, PREFETCH, request.arguments())
 
 
 ROWS = (Row("POST", "buckets", 1, prefetch_objects, "prefetch-listrange"),)

@@ -153,3 +153,19 @@ async def _child(place: RemotePlace) -> Any:
             if record.kind == "blob-download" and not record.is_stop_wanted:
                 return record
         await asyncio.sleep(0.01)
+
+
+async def test_what_the_backend_has_no_more_goes_where_that_is_wanted(tmp_path: Path) -> None:
+    objects = [(f"{where}/k{number}", b"1") for where in ("a", "b") for number in range(3)]
+    async with remote_place(tmp_path, objects) as place:
+        await prefetch(place, *(name for name, _ in objects))
+        for name in ("a/k0", "a/k2", "b/k1"):
+            place.backend.remove("there", name)
+        counted = await prefetch(place, "a/k0", "a/k1", latest=True)
+        assert counted == {"skipped_objects": 1, "failed_objects": 1}
+        counted = await prefetch(place, "a/k0", "a/k1", latest=True, synchronizes=True)
+        assert counted == {"skipped_objects": 1, "removed_objects": 1}
+        options = asdict(PrefetchOptions(latest=True, synchronizes=True))
+        counted = await place.run(job(place), Selection(template="a/"), options=options)
+        assert counted["removed_objects"] == 1
+        assert await place.present() == ["a/k1", "b/k0", "b/k1", "b/k2"]

@@ -128,6 +128,7 @@ async def test_copies_keep_what_was_said_and_belong_to_the_copier() -> None:
     )
     await store.put(bucket, key("k"), Body(b"data"), attributes=attributes)
     info = await Copier(store, bucket, target, OTHER).copy(key("k"), key("to"))
+    assert info is not None
     assert info.size_bytes == 4
     made = (await store.head(target, key("to"))).attributes
     assert (made.headers, made.user_metadata, made.tags, made.owner_id) == (
@@ -149,6 +150,7 @@ async def test_large_objects_are_copied_in_parts(monkeypatch: pytest.MonkeyPatch
     attributes = ObjectAttributes({}, {"c": "d"}, owner_id=USER.user_id, tags={"e": "f"})
     await store.put(bucket, key("k"), Body(b"0123456789abc"), attributes=attributes)
     info = await Copier(store, bucket, bucket, OTHER).copy(key("k"), key("to"))
+    assert info is not None
     assert (info.size_bytes, len(info.parts)) == (13, 3)
     reader = await store.get(bucket, key("to"))
     assert b"".join([chunk async for chunk in reader]) == b"0123456789abc"
