@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from core.protocols import ObjectReader
-from core.types import Checksum, ObjectInfo
+from core.types import ByteRange, Checksum, ObjectInfo
 
 
 class Staged(Protocol):
@@ -27,7 +27,7 @@ class Staged(Protocol):
     def checksum(self) -> Checksum | None:
         """The S3 checksum that the sender wants to be kept."""
 
-    async def open(self) -> ObjectReader:
+    async def open(self, byte_range: ByteRange | None = None) -> ObjectReader:
         """Read the bytes; as often as is wanted, until it is published or abandoned."""
 
     async def publish(self, info: ObjectInfo) -> ObjectInfo:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import core.crashpoints
+from backends.cache import crashpoints as cache_points
 from cluster.placement import HrwPlacement
 from core.control import KeyService
 from core.protocols import Clock
@@ -30,7 +32,8 @@ async def open_node(config: Config, clock: Clock, keys: KeyService | None = None
     )
     if config.debug.crash_at:
         point, _, skip = config.debug.crash_at.partition("@")
-        crashpoints.arm(point, skip=int(skip or 0))
+        arm = core.crashpoints.arm if point in cache_points.NAMES else crashpoints.arm
+        arm(point, skip=int(skip or 0))
     placement = HrwPlacement([spec.uuid for spec in specs])
     node = LocalNode(specs, placement, clock, options, keys)
     await node.open()

@@ -1,12 +1,8 @@
-"""Owns the named points between two commit steps at which a test may have the process tree die.
-
-Nothing here reads the environment: the composition root arms a point, from its configuration.
-"""
+"""Owns the named points between two commit steps at which a test may have the process tree die."""
 
 from __future__ import annotations
 
-import os
-import signal
+from core import crashpoints
 
 _BLOB_STEPS = ("blob-written", "blob-synced", "named", "committed")
 PIECES = (
@@ -49,21 +45,12 @@ NAMES = (
 )
 """All points. They lie between every two steps of what changes a mountpath."""
 
-_armed: dict[str, int] = {}
-
 
 def arm(name: str, *, skip: int = 0) -> None:
-    """Have the process group killed when `name` is reached for the (skip + 1)th time. Raises ValueError."""
+    """See core.crashpoints. Raises ValueError."""
     if name not in NAMES:
         raise ValueError(f"no crash point {name!r}")
-    _armed[name] = skip
+    crashpoints.arm(name, skip=skip)
 
 
-def reach(name: str) -> None:
-    """Die here if armed. Costs one look at an empty dictionary otherwise."""
-    if not _armed or name not in _armed:
-        return
-    if _armed[name] > 0:
-        _armed[name] -= 1
-        return
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+reach = crashpoints.reach

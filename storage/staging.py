@@ -10,7 +10,8 @@ from dataclasses import replace
 from core.errors import InvalidPart
 from core.names import ObjectKey
 from core.protocols import BodyStream
-from core.types import NO_CONDITIONS, Bucket, Checksum, ObjectAttributes, ObjectInfo
+from core.ranges import resolve_range
+from core.types import NO_CONDITIONS, Bucket, ByteRange, Checksum, ObjectAttributes, ObjectInfo
 from storage.intake import Intake, Received
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
@@ -35,14 +36,15 @@ class LocalStaged:
         self.digests: Mapping[str, bytes] = received.digests
         self.checksum: Checksum | None = received.checksum
 
-    async def open(self) -> MemoryReader | FileReader:
+    async def open(self, byte_range: ByteRange | None = None) -> MemoryReader | FileReader:
         """See Staged."""
         received = self._received
         info = ObjectInfo(self._key, received.size_bytes, received.etag, 0, ObjectAttributes())
+        run = resolve_range(info, byte_range)
         if received.data is not None:
-            return MemoryReader(info, received.data, 0, received.size_bytes)
+            return MemoryReader(info, received.data, *run)
         segments = tuple(map(segment_of, received.blobs))
-        return await _open(self._mountpath, StoredObject(info, 0, segments))
+        return await _open(self._mountpath, StoredObject(info, 0, segments), run)
 
     async def publish(self, info: ObjectInfo) -> ObjectInfo:
         """See Staged."""
@@ -80,16 +82,20 @@ async def stage(
 async def open_part(mountpath: Mountpath, key: ObjectKey, stored: StoredPart) -> FileReader:
     """Read a part. Raises InvalidPart if it is gone by now."""
     part = stored.part
-    info = ObjectInfo(key, part.size_bytes, part.etag, part.modified_ns, ObjectAttributes())
+    info = ObjectInfo(
+        key, part.size_bytes, part.etag, part.modified_ns, ObjectAttributes(), part.checksum
+    )
     try:
-        return await _open(mountpath, StoredObject(info, stored.stamp, (stored.segment,)))
+        whole = (0, part.size_bytes)
+        return await _open(mountpath, StoredObject(info, stored.stamp, (stored.segment,)), whole)
     except BlobGone:
         raise InvalidPart(
             part_number=part.part_number, upload_id=stored.upload_id, etag=part.etag
         ) from None
 
 
-async def _open(mountpath: Mountpath, stored: StoredObject) -> FileReader:
-    reader = await FileReader.open(mountpath, stored, 0, stored.info.size_bytes)
-    reader.verify()
+async def _open(mountpath: Mountpath, stored: StoredObject, run: tuple[int, int]) -> FileReader:
+    reader = await FileReader.open(mountpath, stored, *run)
+    if run == (0, stored.info.size_bytes):
+        reader.verify()
     return reader

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from backends.cache.changing import Changing
+from backends.cache.copying import Copying
 from backends.cache.flights import Flights
 from backends.cache.listing import Listing
 from backends.cache.reading import Reading
@@ -28,7 +30,9 @@ class CachedStore:
         self.backends = backends
         self.flights = flights = Flights(directory)
         reading = Reading(node, backends, clock)
-        writing = Writing(node, backends, clock, flights)
+        writing = Writing(node, backends, flights)
+        copying = Copying(node, reading, writing)
+        changing = Changing(node, writing, copying)
         uploads = Uploads(node, backends, clock, flights)
         listing = Listing(node, backends)
         self.head = reading.head
@@ -36,8 +40,8 @@ class CachedStore:
         self.put = writing.put
         self.delete = writing.delete
         self.delete_many = writing.delete_many
-        self.copy = writing.copy
-        self.update_object = writing.update_object
+        self.copy = copying.copy
+        self.update_object = changing.update_object
         self.announce = node.announce
         self.list_objects = listing.list_objects
         self.list_versions = listing.list_versions

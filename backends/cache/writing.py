@@ -1,37 +1,78 @@
-"""Owns writes to buckets that live elsewhere: through to the backend, and kept here."""
+"""Owns writes to buckets that live elsewhere: through to the backend, and kept here.
+
+A body is received whole and proven first, on a disk, unpublished. So what turns out bad, or ends early, was never told
+to the backend; a slow client holds no writers' lock and no connection to the provider; and what goes there can be sent
+again. Then, while other writers of the key wait: the copy that is here is marked in doubt, the backend gets the object,
+the copy is published with the facts that the backend answered, and the client is answered. Whatever dies in between
+leaves a copy in doubt, or none; a backend that refuses leaves the old object on both sides.
+
+The backend has the truth: where it took the object and the copy can't be kept (the disk is full, say), the copy that
+was here is removed, and the write has succeeded.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
-from backends.cache.flights import Flights
+from backends.cache.bodies import PassingBody, StoredBody, WatchedBody
+from backends.cache.copies import Copies, Writers, copy_info, local_view, sent_attributes
+from backends.cache.crashpoints import reach
+from backends.cache.sending import (
+    Target,
+    check_attributes,
+    check_digest,
+    check_version,
+    guard_of,
+    has_terms,
+    send,
+    with_times,
+)
 from core.backends import Backends
+from core.conditions import check_delete, check_unchanged
 from core.deletion import DeleteItem, DeleteResult
-from core.encryption import CustomerKey, EncryptionRequest
-from core.names import ObjectKey, UserId
+from core.digests import MD5, kept_checksum
+from core.encryption import EncryptionRequest
+from core.errors import NoSuchKey, OutOfSpace, StoreError, Unsupported
+from core.names import ObjectKey
 from core.nodes import StorageNode
-from core.protocols import BodyStream, Clock
+from core.protocols import BodyStream, ObjectReader
+from core.staging import Staged
 from core.types import (
     NO_CONDITIONS,
+    BoundedRange,
     Bucket,
-    ChecksumAlgorithm,
     Conditions,
     ObjectAttributes,
-    ObjectChanges,
     ObjectInfo,
 )
 
+_log = logging.getLogger(__name__)
+
+_DELETES_AT_ONCE = 16
+
 
 class Writing:
-    """Writes, deletes and copies."""
+    """Puts and deletes."""
 
-    def __init__(
-        self, node: StorageNode, backends: Backends, clock: Clock, flights: Flights
-    ) -> None:
+    def __init__(self, node: StorageNode, backends: Backends, flights: Writers) -> None:
         self._node = node
         self._backends = backends
-        self._clock = clock
-        self._flights = flights
+        self.flights = flights
+        self.copies = Copies(node, backends)
+
+    def target(self, bucket: Bucket, key: ObjectKey) -> Target:
+        """Where an object is written. Raises Unsupported for a provider that can only be read, NoSuchAccount."""
+        backend = self._backends.of(bucket)
+        if not backend.features.can_write:
+            reason = f"Bucket {bucket.name} can be read only"
+            raise Unsupported(what="write", reason=reason)
+        return Target(backend, bucket, key)
+
+    # --- put ---
 
     async def put(
         self,
@@ -44,9 +85,95 @@ class Writing:
         encryption: EncryptionRequest | None = None,
     ) -> ObjectInfo:
         """See ObjectStore.put."""
-        return await self._node.put(
-            bucket, key, body, attributes=attributes, conditions=conditions, encryption=encryption
+        refuse_encryption(encryption)
+        check_attributes(attributes)
+        target = self.target(bucket, key)
+        view = local_view(bucket, announces=True)
+        watched = WatchedBody(body)
+        try:
+            staged = await self._node.stage(view, key, watched)
+        except OutOfSpace:
+            if watched.has_begun or body.size_bytes is None:
+                raise
+            return await self._put_past(target, body, attributes, conditions)
+        try:
+            reach("through:staged")
+            async with self.flights.writing(bucket, key):
+                return await self._put_staged(target, staged, attributes, conditions)
+        finally:
+            await staged.abandon()
+
+    async def _put_staged(
+        self,
+        target: Target,
+        staged: Staged,
+        attributes: ObjectAttributes,
+        conditions: Conditions,
+    ) -> ObjectInfo:
+        guard = await guard_of(target, conditions)
+        md5 = staged.digests[MD5]
+        body = StoredBody(staged.size_bytes, [staged.open], md5=md5)
+        sent = sent_attributes(attributes, has_tags=target.features.has_tags)
+        run = functools.partial(_open_run, staged)
+        before = await self.copies.doubt(target.bucket, target.key)
+        reach("through:marked")
+        try:
+            answer = await send(target, body, sent, guard, run)
+        except StoreError as error:
+            await self.copies.settle(target.bucket, target.key, before, error)
+            raise
+        reach("through:sent")
+        check_digest(target, answer, md5)
+        info = await self._told(target, answer, attributes)
+        info = replace(info, checksum=staged.checksum)
+        try:
+            kept = await staged.publish(info)
+        except StoreError as error:
+            await self.unkept(target, error)
+            return info
+        reach("through:published")
+        return kept
+
+    async def _put_past(
+        self,
+        target: Target,
+        body: BodyStream,
+        attributes: ObjectAttributes,
+        conditions: Conditions,
+    ) -> ObjectInfo:
+        """Write an object that there is no room for here: its bytes go on as they come, the last of them only once the
+        whole was proven."""
+        bucket, key = target.bucket, target.key
+        passing = PassingBody(body, body.wanted_checksum)
+        sent = sent_attributes(attributes, has_tags=target.features.has_tags)
+        async with self.flights.writing(bucket, key):
+            guard = await guard_of(target, conditions)
+            before = await self.copies.doubt(bucket, key)
+            try:
+                answer = await send(target, passing, sent, guard)
+            except StoreError as error:
+                await self.copies.settle(bucket, key, before, error)
+                raise
+            digests = passing.digests()
+            check_digest(target, answer, digests[MD5])
+            await self.copies.drop(bucket, key)
+            info = await self._told(target, answer, attributes)
+        checksum = kept_checksum(digests, body.wanted_checksum)
+        return replace(info, checksum=checksum, is_cached=False)
+
+    async def _told(
+        self, target: Target, answer: ObjectInfo, attributes: ObjectAttributes
+    ) -> ObjectInfo:
+        return copy_info(await with_times(target, answer), attributes)
+
+    async def unkept(self, target: Target, error: StoreError) -> None:
+        """The backend has an object of which no copy could be kept."""
+        _log.warning(
+            "copy not kept bucket=%s key=%r error=%r", target.bucket.name, target.key, error
         )
+        await self.copies.drop(target.bucket, target.key)
+
+    # --- delete ---
 
     async def delete(
         self,
@@ -57,69 +184,71 @@ class Writing:
         conditions: Conditions = NO_CONDITIONS,
         bypass_governance: bool = False,
     ) -> DeleteResult:
-        """See ObjectStore.delete."""
-        return await self._node.delete(
-            bucket,
-            key,
-            version_id=version_id,
-            conditions=conditions,
-            bypass_governance=bypass_governance,
-        )
+        """See ObjectStore.delete. A version is removed where the provider has it; locks are the provider's business."""
+        target = self.target(bucket, key)
+        return await self._delete(target, DeleteItem(key, version_id, conditions))
+
+    async def _delete(self, target: Target, item: DeleteItem) -> DeleteResult:
+        bucket, key = target.bucket, target.key
+        version_id = check_version(item.version_id)
+        if version_id and not target.features.has_versions:
+            raise Unsupported(what="versions", reason="The bucket's provider has no versions")
+        async with self.flights.writing(bucket, key):
+            if item.seen is not None or has_terms(item.conditions):
+                await self._check_delete(target, item, version_id)
+            before = await self.copies.doubt(bucket, key)
+            reach("through:marked")
+            try:
+                await target.backend.delete(target.name, key, version_id=version_id)
+            except NoSuchKey:
+                pass
+            except StoreError as error:
+                await self.copies.settle(bucket, key, before, error)
+                raise
+            reach("through:deleted")
+            if before is not None:
+                await self._node.delete(local_view(bucket, announces=not version_id), key)
+                reach("through:removed")
+        return DeleteResult(key, version_id or item.version_id)
+
+    async def _check_delete(self, target: Target, item: DeleteItem, version_id: str) -> None:
+        """Decided by what the backend has, under the writers' lock; it is not asked to see to it. Raises as
+        core.conditions."""
+        try:
+            current = await target.backend.head(target.name, target.key, version_id=version_id)
+        except NoSuchKey:
+            current = None
+        check_delete(current, target.key, item.conditions)
+        if item.seen is not None:
+            check_unchanged(current, item.seen, is_latest=item.seen.is_latest)
 
     async def delete_many(
         self, bucket: Bucket, items: Sequence[DeleteItem], *, bypass_governance: bool = False
     ) -> Sequence[DeleteResult | Exception]:
-        """See ObjectStore.delete_many."""
-        return await self._node.delete_many(bucket, items, bypass_governance=bypass_governance)
+        """See ObjectStore.delete_many. Several at once, each on its own."""
+        turns = asyncio.Semaphore(_DELETES_AT_ONCE)
 
-    async def copy(  # noqa: PLR0913  # the protocol's signature
-        self,
-        source_bucket: Bucket,
-        source_key: ObjectKey,
-        bucket: Bucket,
-        key: ObjectKey,
-        *,
-        source_version_id: str | None = None,
-        source_conditions: Conditions = NO_CONDITIONS,
-        conditions: Conditions = NO_CONDITIONS,
-        attributes: ObjectAttributes | None = None,
-        owner_id: UserId | None = None,
-        checksum_algorithm: ChecksumAlgorithm | None = None,
-        encryption: EncryptionRequest | None = None,
-        source_customer_key: CustomerKey | None = None,
-    ) -> ObjectInfo:
-        """See ObjectStore.copy."""
-        return await self._node.copy(
-            source_bucket,
-            source_key,
-            bucket,
-            key,
-            source_version_id=source_version_id,
-            source_conditions=source_conditions,
-            conditions=conditions,
-            attributes=attributes,
-            owner_id=owner_id,
-            checksum_algorithm=checksum_algorithm,
-            encryption=encryption,
-            source_customer_key=source_customer_key,
-        )
+        async def one(item: DeleteItem) -> DeleteResult | Exception:
+            async with turns:
+                try:
+                    return await self._delete(self.target(bucket, item.key), item)
+                except StoreError as error:
+                    return error
 
-    async def update_object(
-        self,
-        bucket: Bucket,
-        key: ObjectKey,
-        changes: ObjectChanges,
-        *,
-        version_id: str | None = None,
-        conditions: Conditions = NO_CONDITIONS,
-        bypass_governance: bool = False,
-    ) -> ObjectInfo:
-        """See ObjectStore.update_object."""
-        return await self._node.update_object(
-            bucket,
-            key,
-            changes,
-            version_id=version_id,
-            conditions=conditions,
-            bypass_governance=bypass_governance,
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(item)) for item in items]
+        return [task.result() for task in tasks]
+
+
+def refuse_encryption(encryption: EncryptionRequest | None) -> None:
+    """Raises Unsupported: the provider would get the plain bytes all the same."""
+    if encryption is not None:
+        reason = (
+            "Objects of a bucket that lives elsewhere are encrypted as its provider is told to; "
+            "this request, or the bucket's default encryption, asks for it here"
         )
+        raise Unsupported(what="encryption", reason=reason)
+
+
+async def _open_run(staged: Staged, first: int, length: int) -> ObjectReader:
+    return await staged.open(BoundedRange(first, first + length - 1))
