@@ -89,6 +89,20 @@ class LocalKeyService:
         return self._new_data_key(key_id, binding)
 
     async def unwrap(self, key_id: str, wrapped_key: bytes, binding: bytes) -> bytes:
+        return self.unwrap_sync(key_id, wrapped_key, binding)
+
+    def new_data_key_sync(self, key_id: str, binding: bytes) -> DataKey:
+        """See KeyService.new_data_key; for what blocks anyhow."""
+        try:
+            return self._new_data_key(key_id, binding)
+        except NoSuchEncryptionKey:
+            if key_id != S3_KEY_ID:
+                raise
+        self._ensure_s3_key_sync()
+        return self._new_data_key(key_id, binding)
+
+    def unwrap_sync(self, key_id: str, wrapped_key: bytes, binding: bytes) -> bytes:
+        """See KeyService.unwrap. It blocks for the first use of a key alone."""
         key = self._find(key_id)
         _require_enabled(key)
         try:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 from backends.cache.store import CachedStore
 from backends.registry import OpenBackends
 from backends.wrappers.stack import open_shared_sync
+from cluster.accounts import AccountRecords
 from cluster.control import EmbeddedControlStore
-from core.accounts import FixedAccounts
 from core.nodes import StorageNode
 from core.protocols import Clock
 from gateway.config import Config
+from gateway.keys import open_key_service
 from gateway.service import SingleNodeService
 
 _FLIGHTS = "flights"
@@ -21,16 +22,20 @@ _SHARED = "backends"
 
 @asynccontextmanager
 async def open_service(
-    _config: Config, control: EmbeddedControlStore, node: StorageNode, clock: Clock
+    config: Config, control: EmbeddedControlStore, node: StorageNode, clock: Clock
 ) -> AsyncIterator[SingleNodeService]:
     """The service over a node that is open; what it opened at providers is closed in the end."""
-    shared = open_shared_sync(control.home / _SHARED)
-    backends = OpenBackends(FixedAccounts(), shared=shared)
-    try:
-        cached = CachedStore(node, backends, clock, control.home / _FLIGHTS)
+    with (
+        closing(open_key_service(config, control)) as keys,
+        closing(AccountRecords(control.database, keys)) as accounts,
+    ):
+        shared = open_shared_sync(control.home / _SHARED)
+        backends = OpenBackends(accounts, shared=shared)
         try:
-            yield SingleNodeService(control, node, clock, cached)
+            cached = CachedStore(node, backends, clock, control.home / _FLIGHTS)
+            try:
+                yield SingleNodeService(control, node, clock, cached)
+            finally:
+                await cached.close()
         finally:
-            await cached.close()
-    finally:
-        await backends.close()
+            await backends.close()

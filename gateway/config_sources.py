@@ -77,6 +77,11 @@ def settings() -> dict[str, Setting]:
     return {setting.path: setting for setting in _leaves(Config, "")}
 
 
+def variable(name: str) -> str | None:
+    """A variable of the environment that a command was told to read."""
+    return os.environ.get(name)
+
+
 def load_config(
     *,
     file: Path | None = None,

@@ -11,6 +11,21 @@ from pathlib import Path
 from gateway.config import LogConfig
 from gateway.node_log import NodeLog
 
+_TALKATIVE = (
+    "botocore",
+    "aiobotocore",
+    "boto3",
+    "azure",
+    "msal",
+    "msrest",
+    "aiohttp",
+    "httpx",
+    "httpcore",
+    "urllib3",
+    "requests",
+)
+"""Clients of providers. What they say below a warning has whole requests in it: signed URLs, tokens of sessions."""
+
 
 class TextFormatter(logging.Formatter):
     """`2026-01-31T12:00:00.123Z info module: message`, a traceback on the lines after it."""
@@ -50,6 +65,8 @@ def configure_logging(config: LogConfig) -> None:
     logging.basicConfig(level=config.level.upper(), handlers=[handler], force=True)
     # It announces each start and end of a worker; what goes wrong it says at a higher level.
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLogger().level))
+    for library in _TALKATIVE:
+        logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def keep_log(config: LogConfig, directory: Path) -> None:

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+from gateway.cli.account_arguments import add_account
 from gateway.cli.options import add_serve_options, add_store_options
 from gateway.version import __version__
 
@@ -30,6 +31,7 @@ examples:
   weir user add alice                         make a user and a key pair for it
   weir key ls root --show-secrets             what the root key pair is
   weir job start lifecycle --bucket logs      carry out the lifecycle rules of a bucket now
+  weir account add aws                        reach the buckets of an AWS account; more: docs/cloud.md
   weir doctor --data /disk1 --data /disk2     check every stored byte
   weir config --config weir.toml              what is in force, and where it comes from
 """
@@ -78,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_key(commands)
     _add_token(commands)
     _add_kms(commands)
+    add_account(_group(commands, "account", "manage accounts at providers of buckets"), _command)
     _add_job(commands)
     _add_doctor(commands)
     config = _command(

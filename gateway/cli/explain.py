@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.accounts import NoSuchAccount
 from core.errors import (
     AccessKeyExists,
     Conflict,
@@ -71,6 +72,8 @@ def _explain_damage(error: Corrupt) -> str:
 
 def _explain_policy(error: StoreError) -> str:
     match error:
+        case NoSuchAccount():
+            return f"{error.provider} has no account {error.account!r}; see weir account ls"
         case NoSuchPolicy():
             return "the user has no policy of that name; see weir user policy ls"
         case MalformedPolicy():

@@ -1,0 +1,222 @@
+"""Owns `weir account`: by which endpoint and with whose credentials the buckets of providers are reached.
+
+No secret is ever taken from the command line, which others of the machine see, nor printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backends.registry import OpenBackends
+from cluster.accounts import AccountRecords
+from cluster.control import EmbeddedControlStore
+from core.accounts import Account, NoSuchAccount
+from core.errors import BackendDenied, NoSuchBucket, StoreError, Unavailable, Unsupported
+from core.types import Bucket
+from gateway.cli.options import UsageError, load
+from gateway.cli.table import print_rows
+from gateway.config_sources import variable
+from gateway.keys import open_key_service
+from gateway.startup import open_control
+
+_MAX_SECRET = 64 * 1024
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    control: EmbeddedControlStore
+    accounts: AccountRecords
+
+
+def add(arguments: argparse.Namespace) -> int:
+    """weir account add"""
+    account = Account(
+        arguments.provider,
+        arguments.name,
+        endpoint=arguments.endpoint.rstrip("/"),
+        region=arguments.account_region,
+        profile=arguments.profile,
+        settings=_pairs(arguments.option),
+        secrets=_secrets(arguments.secret),
+    )
+    with _opened(arguments) as store:
+        is_new = store.accounts.account(account.provider, account.name) is None
+        store.accounts.put_account_sync(account)
+    called = _called(account.provider, account.name)
+    print(f"{'added' if is_new else 'replaced'} {called}; a server that runs uses it from now on")
+    print(f"see whether it works: weir account test {account.provider} {account.name}".rstrip())
+    return 0
+
+
+def list_accounts(arguments: argparse.Namespace) -> int:
+    """weir account ls"""
+    with _opened(arguments) as store:
+        buckets = store.control.buckets()
+        rows = [
+            {
+                "provider": each.provider,
+                "name": each.name,
+                "endpoint": each.endpoint,
+                "region": each.region,
+                "profile": each.profile,
+                "options": " ".join(f"{name}={text}" for name, text in each.settings.items()),
+                "secrets": " ".join(sorted(each.secrets)),
+                "buckets": sum(uses(bucket, each.provider, each.name) for bucket in buckets),
+            }
+            for each in store.accounts.accounts()
+        ]
+    columns = ["provider", "name", "endpoint", "region", "profile", "options", "secrets", "buckets"]
+    print_rows(rows, columns, arguments.json)
+    return 0
+
+
+def remove(arguments: argparse.Namespace) -> int:
+    """weir account rm"""
+    provider, name = arguments.provider, arguments.name
+    with _opened(arguments) as store:
+        bound = [each.name for each in store.control.buckets() if uses(each, provider, name)]
+        if bound and not arguments.force:
+            raise UsageError(
+                f"{len(bound)} buckets are reached by {_called(provider, name)} ({', '.join(bound[:3])});"
+                " remove these first, or say --force to leave them without"
+            )
+        store.accounts.remove_account_sync(provider, name)
+    print(f"removed {_called(provider, name)} and its secrets")
+    return 0
+
+
+def test(arguments: argparse.Namespace) -> int:
+    """weir account test"""
+    with _opened(arguments) as store:
+        if arguments.name and store.accounts.account(arguments.provider, arguments.name) is None:
+            raise NoSuchAccount(provider=arguments.provider, account=arguments.name)
+        said = asyncio.run(_tried(arguments, store.accounts))
+    if arguments.json:
+        print(json.dumps(said, indent=2))
+    else:
+        print(f"{said['account']}: {said['result']}")
+        for line in (*said["buckets"][:_SHOWN], said["next"]):
+            print(f"  {line}" if line else "", end="\n" if line else "")
+    return 0 if said["works"] else 1
+
+
+def uses(bucket: Bucket, provider: str, name: str) -> bool:
+    """Whether a bucket is reached by that account."""
+    binding = bucket.props.backend
+    if binding is None or binding.bucket.provider != provider:
+        return False
+    return (binding.account or binding.bucket.cluster or binding.bucket.space) == name
+
+
+async def _tried(arguments: argparse.Namespace, accounts: AccountRecords) -> dict[str, Any]:
+    provider, name, bucket = arguments.provider, arguments.name, arguments.bucket
+    said: dict[str, Any] = {"account": _called(provider, name), "works": False, "buckets": []}
+    backends = OpenBackends(accounts)
+    try:
+        backend = backends.of_account(provider, name)
+        if bucket:
+            region = (await backend.head_bucket(bucket)).region
+            result = f"bucket {bucket} is there" + (f", in {region}" if region else "")
+        else:
+            said["buckets"] = sorted(each.name for each in await backend.list_buckets())
+            result = f"works; {len(said['buckets'])} buckets"
+        return {**said, "works": True, "result": result, "next": ""}
+    except StoreError as error:
+        result, then = _advice(error, bucket)
+        return {**said, "result": result, "next": then}
+    finally:
+        await backends.close()
+
+
+def _advice(error: StoreError, bucket: str) -> tuple[str, str]:
+    """What is wrong, and what to do next."""
+    reason = str(error.fields.get("reason") or "")
+    match error:
+        case NoSuchBucket():
+            return f"there is no bucket {bucket}", "check its name, the endpoint and the region"
+        case BackendDenied() if bucket:
+            return f"refused: {reason}", "let these credentials list and read that bucket"
+        case BackendDenied():
+            return (
+                f"refused: {reason}",
+                "check the credentials; if they may not list buckets, try one by --bucket NAME",
+            )
+        case Unsupported():
+            return f"cannot be asked: {reason}", "name a bucket to try, by --bucket NAME"
+        case Unavailable():
+            return (
+                f"not reached: {reason or type(error).__name__}",
+                "check the endpoint, and whether this machine may connect to it",
+            )
+    return f"{type(error).__name__}: {error}", ""
+
+
+def _called(provider: str, name: str) -> str:
+    return f"account {name} of {provider}" if name else f"the default account of {provider}"
+
+
+def _pairs(texts: list[str]) -> Mapping[str, str]:
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--option {text}: NAME=VALUE is wanted")
+        pairs[name] = value
+    return pairs
+
+
+def _secrets(wanted: list[str]) -> Mapping[str, str]:
+    """Each from where it is said to be; those that are said to be nowhere are asked for, one a line."""
+    secrets = {}
+    for text in wanted:
+        name, equals, where = text.partition("=")
+        secrets[name] = _from(name, where) if equals else _asked(name)
+        if not secrets[name]:
+            raise UsageError(f"--secret {name}: it is empty")
+    return secrets
+
+
+def _from(name: str, where: str) -> str:
+    kind, _, place = where.partition(":")
+    if kind == "env" and place:
+        value = variable(place)
+        if value is None:
+            raise UsageError(f"--secret {name}: {place} is not in the environment")
+        return value
+    if kind == "file" and place:
+        try:
+            with Path(place).open(encoding="utf-8") as file:
+                return file.read(_MAX_SECRET + 1).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--secret {name}: {place} cannot be read: {error}") from None
+    raise UsageError(
+        f"--secret {name}: the value is not taken from the command line, which others see; say {name} alone to be"
+        f" asked for it (or give it as a line of the standard input), {name}=env:VARIABLE or {name}=file:PATH"
+    )
+
+
+def _asked(name: str) -> str:
+    if sys.stdin.isatty():
+        return getpass.getpass(f"{name}: ")
+    return sys.stdin.readline(_MAX_SECRET + 1).strip()
+
+
+@contextmanager
+def _opened(arguments: argparse.Namespace) -> Iterator[_Open]:
+    config = load(arguments).config
+    with (
+        closing(open_control(config)) as control,
+        closing(open_key_service(config, control)) as keys,
+        closing(AccountRecords(control.database, keys)) as accounts,
+    ):
+        yield _Open(control, accounts)
