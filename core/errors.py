@@ -2,9 +2,10 @@
 
     StoreError
     ├── NotFound              NoSuchBucket, NoSuchKey (KeyIsDeleted), NoSuchVersion, NoSuchUpload, NoSuchUser,
-    │                         NoSuchAccessKey, NoSuchEncryptionKey, NoSuchPolicy
+    │                         NoSuchAccessKey, NoSuchEncryptionKey, NoSuchPolicy, NoSuchInventory
     ├── Conflict              BucketExists, BucketOwnedByYou, BucketNotEmpty, WriteConflict, UserExists,
-    │                         InvalidBucketState, VersionIsDeleteMarker, EncryptionKeyDisabled, EncryptionKeyExists
+    │                         InvalidBucketState, VersionIsDeleteMarker, EncryptionKeyDisabled, EncryptionKeyExists,
+    │                         InventoryExists
     ├── PreconditionFailed    (ConditionFailed, NotModified)
     ├── Invalid               InvalidBucketName, InvalidKey, KeyTooLong, InvalidRange, InvalidPart, InvalidPartOrder,
     │                         PartTooSmall, EntityTooLarge, DigestMismatch, IncompleteBody, InvalidArgument,
@@ -81,6 +82,10 @@ class NoSuchEncryptionKey(NotFound):
     """The key service has no such key. Fields: key_id."""
 
 
+class NoSuchInventory(NotFound):
+    """Fields: bucket, inventory (its name, "" for any)."""
+
+
 # --- conflict ----------------------------------------------------------------------------------------------------
 
 
@@ -126,6 +131,10 @@ class EncryptionKeyDisabled(Conflict):
 
 class EncryptionKeyExists(Conflict):
     """A key has this id or alias already. Fields: key_id."""
+
+
+class InventoryExists(Conflict):
+    """The bucket has an inventory that stands in the way of another. Fields: bucket, inventory (its name)."""
 
 
 # --- preconditions -----------------------------------------------------------------------------------------------

@@ -32,7 +32,8 @@ class ListQuery:
     """A page of a listing: keys > `after` in UTF-8 binary order, starting with `prefix`, grouped by `delimiter`.
 
     `after` may also be a common prefix returned before: then everything under it is skipped.
-    `limit` counts keys and common prefixes together (0..MAX_LISTED).
+    `limit` counts keys and common prefixes together (0..MAX_LISTED). `inventory`: answer from that snapshot of a bucket
+    that lives elsewhere, "" from whichever fits (core.inventories); None: from the bucket.
     """
 
     prefix: str = ""
@@ -40,6 +41,7 @@ class ListQuery:
     after: str = ""
     limit: int = 1000
     detail: Detail = Detail.SUMMARY
+    inventory: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

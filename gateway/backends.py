@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
+from backends.cache.inventories import StoredInventories
 from backends.cache.store import CachedStore
 from backends.registry import OpenBackends
 from backends.wrappers.stack import open_shared_sync
@@ -32,9 +33,10 @@ async def open_service(
         shared = open_shared_sync(control.home / _SHARED)
         backends = OpenBackends(accounts, shared=shared)
         try:
-            cached = CachedStore(node, backends, clock, control.home / _FLIGHTS)
+            inventories = StoredInventories(node, control.bucket)
+            cached = CachedStore(node, backends, clock, control.home / _FLIGHTS, inventories)
             try:
-                yield SingleNodeService(control, node, clock, cached)
+                yield SingleNodeService(control, node, clock, cached, inventories)
             finally:
                 await cached.close()
         finally:

@@ -19,6 +19,7 @@ from jobs.eviction import EvictBucketJob, EvictObjectsJob
 from jobs.group_archive import ArchiveJob
 from jobs.group_copy import CopyObjectsJob
 from jobs.group_delete import DeleteObjectsJob
+from jobs.inventory import CreateInventoryJob
 from jobs.lifecycle import LifecycleJob
 from jobs.periodic import ShouldStop
 from jobs.prefetch import PrefetchJob, fetching
@@ -59,6 +60,7 @@ def job_kinds(
         EvictObjectsJob(node, control),
         *_prefetching(control, node, service),
         EvictBucketJob(service),
+        CreateInventoryJob(service, service.inventories, control, clock),
         BucketSummaryJob(node, control),
         PromoteJob(service, control, config.native.promote_from),
         CopyBucketJob(service),

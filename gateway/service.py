@@ -21,6 +21,7 @@ from core.errors import (
     ObjectLocked,
     StoreError,
 )
+from core.inventories import Inventories, NoInventories
 from core.names import BucketName, BucketRef, ObjectKey, UserId
 from core.nodes import StorageNode
 from core.protocols import Clock, ObjectStore
@@ -64,14 +65,17 @@ class SingleNodeService:
         node: StorageNode,
         clock: Clock,
         cached: CachedStore | None = None,
+        inventories: Inventories | None = None,
     ) -> None:
-        """Without `cached`, buckets that live elsewhere are what of them is here."""
+        """Without `cached`, buckets that live elsewhere are what of them is here; without `inventories` they have
+        none."""
         self._control = control
         self._node = node
         self._clock = clock
         self.present: StorageNode = node
         self.cached: ObjectStore = node if cached is None else cached
         self.backends = None if cached is None else cached.backends
+        self.inventories: Inventories = inventories or NoInventories()
 
     head = _routed("head")
     get = _routed("get")

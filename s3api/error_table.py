@@ -284,6 +284,17 @@ ROWS: Mapping[type[StoreError], Row] = {
     errors.EncryptionKeyDisabled: Row(
         "KMS.DisabledException", 400, lambda e: f"{e.key_id} is disabled."
     ),
+    errors.NoSuchInventory: Row(
+        "NoSuchConfiguration",
+        404,
+        lambda e: (
+            f"There is no inventory {e.inventory} of the bucket that a listing could be answered from."
+            if e.inventory
+            else "There is no inventory of the bucket that a listing could be answered from."
+        ),
+        _field("BucketName", "bucket"),
+    ),
+    errors.InventoryExists: Row("OperationAborted", 409, "The bucket has an inventory already."),
     errors.EncryptionKeyExists: Row(
         "KMS.AlreadyExistsException", 400, lambda e: f"{e.key_id} already exists."
     ),

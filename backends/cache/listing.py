@@ -2,20 +2,25 @@
 
 The backend says which keys there are, so a write that went through is on the next page. A page costs as many requests
 to the backend as its length takes, and ordered scans of the local index over the same range. No page is fetched ahead:
-one that was fetched before a write would hide it.
+one that was fetched before a write would hide it. Who asks for an inventory is answered from that alone; what is here
+is told as of now all the same.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from backends.cache.inventories import StoredInventories
+from backends.cache.inventory_pages import InventoryPage, page_of
 from core.backends import Backends, remote_name
 from core.copies import is_current
-from core.errors import BackendBroken
+from core.errors import BackendBroken, NoSuchInventory, NotFound, PreconditionFailed
 from core.listing import (
+    MAX_LISTED,
     Detail,
     ListPage,
     ListQuery,
@@ -29,22 +34,30 @@ from core.types import NULL_VERSION, Bucket, ObjectInfo
 _BUDGET_S = 5.0
 """After so long a page of several requests ends early, provided that it has something."""
 
-_SCAN = 1000
+_TRIES = 5
 _LAST = "\U0010ffff"
 
 
 class Listing:
     """Listings."""
 
-    def __init__(self, node: StorageNode, backends: Backends) -> None:
+    def __init__(
+        self,
+        node: StorageNode,
+        backends: Backends,
+        inventories: StoredInventories | None = None,
+    ) -> None:
         self._node = node
         self._backends = backends
+        self._inventories = inventories
 
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
         """See ObjectStore.list_objects. Entries are as the backend tells them, but for user metadata and the like,
         which listings of providers have not: Detail.WHOLE has them of objects whose copy here is current."""
         if query.limit <= 0:
             return ListPage((), (), False)
+        if query.inventory is not None:
+            return await self._snapshot_page(bucket, query, query.inventory)
         if not self._backends.of(bucket).features.can_list:
             return await self._node.list_objects(bucket, query)
         page = await self._remote_page(bucket, query)
@@ -76,6 +89,28 @@ class Listing:
         page = await self.list_objects(bucket, ListQuery(limit=1, detail=Detail.NAME))
         return not page.entries
 
+    async def _snapshot_page(self, bucket: Bucket, query: ListQuery, name: str) -> ListPage:
+        page = await self._inventory_page(bucket, query, name)
+        keys = page.keys()
+        copies = await self._copies(bucket, query, keys)
+        binding = bucket.props.backend
+        provider = "" if binding is None else binding.bucket.provider
+        entries = await asyncio.to_thread(page.entries_sync, query.detail, provider, copies)
+        if query.detail is Detail.WHOLE:
+            entries = [_seen(info, copies) for info in entries]
+        return ListPage(entries, page.common_prefixes, page.is_truncated, page.last)
+
+    async def _inventory_page(self, bucket: Bucket, query: ListQuery, name: str) -> InventoryPage:
+        for _ in range(_TRIES):
+            if self._inventories is None:
+                break
+            opened = await self._inventories.open(bucket, name, query.prefix)
+            try:
+                return await page_of(self._inventories, opened, query)
+            except (NotFound, PreconditionFailed):
+                continue  # made anew since it was opened
+        raise NoSuchInventory(bucket=bucket.name, inventory=name)
+
     async def _remote_page(self, bucket: Bucket, query: ListQuery) -> ListPage:
         """A page as long as was asked for, of as many of the backend's as that takes."""
         backend, name = self._backends.of(bucket), remote_name(bucket)
@@ -102,7 +137,7 @@ class Listing:
         copies: dict[str, ObjectInfo] = {}
         after, passed = query.after, 0
         while passed < len(keys):
-            limit = min(len(keys) - passed + 1, _SCAN)
+            limit = min(len(keys) - passed + 1, MAX_LISTED)
             asked = ListQuery(query.prefix, query.delimiter, after, limit, detail)
             page = await self._node.list_objects(bucket, asked)
             copies.update((info.key, info) for info in page.entries)

@@ -11,6 +11,7 @@ from pathlib import Path
 from backends.cache.changing import Changing
 from backends.cache.copying import Copying
 from backends.cache.flights import Flights
+from backends.cache.inventories import StoredInventories
 from backends.cache.listing import Listing
 from backends.cache.reading import Reading
 from backends.cache.uploads import Uploads
@@ -24,9 +25,15 @@ class CachedStore:
     """An ObjectStore for buckets with a backend."""
 
     def __init__(
-        self, node: StorageNode, backends: Backends, clock: Clock, directory: Path
+        self,
+        node: StorageNode,
+        backends: Backends,
+        clock: Clock,
+        directory: Path,
+        inventories: StoredInventories | None = None,
     ) -> None:
-        """`directory`: in which the processes of the node coordinate (backends.cache.flights); made if need be."""
+        """`directory`: in which the processes of the node coordinate (backends.cache.flights); made if need be. Without
+        `inventories` there are none."""
         self.backends = backends
         self.flights = flights = Flights(directory)
         reading = Reading(node, backends, clock)
@@ -34,7 +41,7 @@ class CachedStore:
         copying = Copying(node, reading, writing)
         changing = Changing(node, writing, copying)
         uploads = Uploads(node, backends, clock, flights)
-        listing = Listing(node, backends)
+        listing = Listing(node, backends, inventories)
         self.head = reading.head
         self.get = reading.get
         self.put = writing.put

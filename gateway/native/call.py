@@ -11,6 +11,7 @@ from typing import Any
 from core.backends import Backends
 from core.claims import Permission
 from core.errors import InvalidKey
+from core.inventories import Inventories, NoInventories
 from core.jobs import JobStore, StandingJobs
 from core.load import Load
 from core.names import BucketRef, ObjectKey, parse_object_key
@@ -64,6 +65,7 @@ class NativeServices:
     load: Load = field(kw_only=True)
     batch_nodes: BatchNodes = field(kw_only=True)
     promote_from: tuple[Path, ...] = field(kw_only=True, default=())
+    inventories: Inventories = field(kw_only=True, default_factory=NoInventories)
     backends: Backends | None = field(kw_only=True, default=None)
 
 

@@ -63,6 +63,14 @@ def _unreached(error: errors.StoreError, bucket: str, _: str) -> str:
     return f'bucket "{bucket}" cannot be reached: {why}'
 
 
+def _inventory_absent(error: errors.StoreError, _: str, __: str) -> str:
+    """Not by the bucket's whole name, which the SDK takes for word that there is no such bucket."""
+    named = f" {error.inventory!r}" if error.inventory else ""
+    return (
+        f"bucket {error.bucket} has no inventory{named} to answer from: create-inventory makes one"
+    )
+
+
 def _reason(error: errors.StoreError, bucket: str, name: str) -> str:
     reason = error.fields.get("reason")
     return str(reason) if reason else _own_words(error, bucket, name)
@@ -92,6 +100,15 @@ _ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
     NoSuchNode: (404, "ErrNotFound", lambda e, _, __: f"node {e.node_id!r} does not exist"),
     NoSuchAccount: (404, "ErrNotFound", _account_absent),
     BackendUnreached: (424, "", _unreached),
+    errors.NoSuchInventory: (404, "ErrNotFound", _inventory_absent),
+    errors.InventoryExists: (
+        409,
+        "ErrBusy",
+        lambda e, _, __: (
+            f"bucket {e.bucket} has inventory {e.inventory!r} already: "
+            "force replaces it, multi makes one more"
+        ),
+    ),
     errors.NotFound: (404, "ErrNotFound", _own_words),
     errors.BucketExists: (
         409,

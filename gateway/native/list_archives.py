@@ -1,8 +1,9 @@
 """Owns listings that show what lies in shards: each shard's entry, and its members under SHARD/PATH, in one order.
 
 The order is that of the names' bytes over everything, so a page begins anywhere by its token alone, in the middle of a
-shard too. A shard that cannot be read is listed without members. Shards are opened only as a page needs them, and a
-page that took long ends early: clients go on with its token.
+shard too. Only what is here is listed: shards are not fetched to be looked into. One that cannot be read is listed
+without members. Shards are opened only as a page needs them, and a page that took long ends early: clients go on with
+its token.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class ArchiveListing:
         """The bucket's own entries, in order."""
         query, after = self.query, self.query.after
         while True:
-            page = await self.call.store.list_objects(
+            page = await self.call.store.present.list_objects(
                 self.bucket,
                 ListQuery(
                     query.prefix,
@@ -183,7 +184,7 @@ class ArchiveListing:
         if name <= self.query.after:
             return
         try:
-            await self.call.store.head(self.bucket, shard)
+            await self.call.store.present.head(self.bucket, shard)
         except NotFound:
             return
         yield directory_entry(name)

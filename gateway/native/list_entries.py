@@ -21,6 +21,9 @@ PRESENT = 1 << 6
 IN_ARCHIVE = 1 << 7
 DIRECTORY = 1 << 8
 ARCHIVE = 1 << 9
+CHANGED = 1 << 10
+REMOVED = 1 << 11
+UNVERIFIED = 1 << 12
 CHUNKED = 1 << 13
 
 _JSON_KEYS = {
@@ -51,24 +54,24 @@ def entry_maker(props: frozenset[str], time_format: str, node_id: str) -> MakeEn
     """What makes entries with these properties; the most asked for ones in one step."""
     if "size" not in props and props <= {"name"}:
         return _named
-    if props <= {"name", "size"}:
-        return _sized
+    if props <= {"name", "size", "cached", "status"}:
+        return _sized if "size" in props else _named
     location = f"t[{node_id}]" if "location" in props else ""
     layout = _TIME_FORMATS.get(time_format, _TIME_FORMATS[""]) if "atime" in props else ""
 
     def make(info: ObjectInfo) -> Entry:
         entry = _sized(info) if "size" in props else _named(info)
-        if "checksum" in props and (headers := checksum_headers(info)):
-            entry["cs"] = headers[1][1].decode()
-        if layout:
+        if "checksum" in props and (checksum := _checksum(info)):
+            entry["cs"] = checksum
+        if layout and info.is_cached:
             entry["a"] = _time_text(info.modified_ns // _NS_PER_S, layout)
-        if "version" in props:
-            entry["v"] = str(info.generation)
-        if location:
+        if "version" in props and (version := _version(info)):
+            entry["v"] = version
+        if location and info.is_cached:
             entry["t"] = location
         if custom := _custom(info, props):
             entry["m"] = custom
-        if "copies" in props:
+        if "copies" in props and info.is_cached:
             entry["c"] = 1
         if "chunked" in props and info.chunks is not None:
             entry["f"] |= CHUNKED
@@ -78,19 +81,39 @@ def entry_maker(props: frozenset[str], time_format: str, node_id: str) -> MakeEn
 
 
 def _named(info: ObjectInfo) -> Entry:
-    return {"n": info.key, "f": PRESENT}
+    return {"n": info.key, "f": PRESENT if info.is_cached else 0}
 
 
 def _sized(info: ObjectInfo) -> Entry:
-    return {"n": info.key, "s": info.size_bytes, "f": PRESENT}
+    return {"n": info.key, "s": info.size_bytes, "f": PRESENT if info.is_cached else 0}
+
+
+def _checksum(info: ObjectInfo) -> str:
+    if info.remote is not None and info.remote.md5:
+        return info.remote.md5.hex()
+    headers = checksum_headers(info)
+    return headers[1][1].decode() if headers else ""
+
+
+def _version(info: ObjectInfo) -> str:
+    """The provider's, if it tells one; of our own objects, how often they were written."""
+    if info.remote is not None:
+        return info.remote.version_id
+    return str(info.generation) if info.is_cached else ""
 
 
 def _custom(info: ObjectInfo, props: frozenset[str]) -> str:
-    """User metadata, and what AIStore keeps among it."""
-    pairs = list(info.attributes.user_metadata.items()) if "custom" in props else []
-    if "etag" in props:
+    """User metadata, and what AIStore keeps among it; of an object that lives elsewhere, what its backend says too."""
+    pairs: list[tuple[str, str]] = []
+    is_all = False
+    if "custom" in props:
+        pairs += info.attributes.user_metadata.items()
+        if info.remote is not None:
+            is_all = True
+            pairs.append(("source", info.remote.provider))
+    if "etag" in props or is_all:
         pairs.append(("ETag", info.etag))
-    if "last-modified" in props:
+    if "last-modified" in props or is_all:
         pairs.append(("LastModified", _time_text(info.modified_ns // _NS_PER_S, _RFC_3339)))
     return f"[{' '.join(f'{name}:{value}' for name, value in pairs)}]" if pairs else ""
 

@@ -1,7 +1,8 @@
 """Owns what a list-objects message asks for: its fields, flags and properties, checked.
 
 Flags that speak of remote buckets (what is cached or missing, what the remote has, how to reach it) say nothing of a
-bucket whose objects are all here, and change nothing; only what asks for objects that are not here gets none.
+bucket whose objects are all here, and change nothing; only what asks for objects that are not here gets none, and an
+inventory it has none.
 """
 
 from __future__ import annotations
@@ -9,16 +10,23 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 from typing import Any
 
 from core.errors import InvalidArgument, InvalidKey, KeyTooLong
+from core.inventories import parse_inventory_name
 from core.listing import MAX_LISTED, Detail
 from core.names import MAX_KEY_BYTES
+from core.types import Bucket
 
 _MAX_NAME_BYTES = MAX_KEY_BYTES + 1 + 4096
 """An object's name, and a member's path behind it."""
+
+_REMOTE_PAGE = 1000
+"""The usual page of a remote bucket: what most providers give in one request."""
+
+_SNAPSHOT = "an inventory is a snapshot of names and properties"
 
 _UUID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
@@ -32,10 +40,27 @@ class ListFlag(IntFlag):
     NAME_SIZE = 1 << 5
     NOT_CACHED = 1 << 9
     NO_RECURSION = 1 << 11
+    DIFF = 1 << 12
+    NO_DIRS = 1 << 13
     INVENTORY = 1 << 15
 
 
+_NEVER_TOGETHER = (
+    (
+        ListFlag.CACHED,
+        ListFlag.NOT_CACHED,
+        "what is cached and what is not cannot be listed together",
+    ),
+    (ListFlag.NOT_CACHED, ListFlag.INVENTORY, _SNAPSHOT),
+    (ListFlag.DIFF, ListFlag.INVENTORY, _SNAPSHOT),
+    (ListFlag.ARCHIVES, ListFlag.INVENTORY, _SNAPSHOT),
+    (ListFlag.DIFF, ListFlag.NOT_CACHED, "what is not here cannot differ"),
+    (ListFlag.DIFF, ListFlag.ARCHIVES, "members of shards are not compared"),
+)
+
+
 _BY_DEFAULT = frozenset({"name", "size"})
+_SAID_BY_FLAGS = frozenset({"cached", "status"})
 _OF_CACHED = frozenset({"name", "size", "checksum", "atime"})
 _ALIASES = {"target_url": "location", "node": "location"}
 _WHOLE = frozenset({"custom"})
@@ -43,16 +68,30 @@ _WHOLE = frozenset({"custom"})
 
 @dataclass(frozen=True, slots=True)
 class NativeListQuery:
-    """One page of names > `after` that start with `prefix`. `uuid` is the same on every page of a listing."""
+    """One page of names > `after` that start with `prefix`. `uuid` is the same on every page of a listing; `page_size`
+    is 0 for what is usual. `inventory`: the name of the one that answers, "" for any, None for the bucket itself."""
 
     prefix: str
     after: str
-    limit: int
+    page_size: int
     uuid: str
     props: frozenset[str]
     flags: ListFlag
     time_format: str = ""
     target: str = ""
+    inventory: str | None = None
+
+    @property
+    def limit(self) -> int:
+        """Of a page."""
+        return self.page_size or MAX_LISTED
+
+    def usual(self, bucket: Bucket) -> NativeListQuery:
+        """With the page that is usual for the bucket, where none was asked for."""
+        is_remote = bucket.props.backend is not None and self.inventory is None
+        if self.page_size or not is_remote or ListFlag.CACHED in self.flags:
+            return self
+        return replace(self, page_size=_REMOTE_PAGE)
 
     @property
     def delimiter(self) -> str:
@@ -63,30 +102,30 @@ class NativeListQuery:
         """What the store must tell of each object."""
         if self.props <= {"name"}:
             return Detail.NAME
-        if self.props <= _BY_DEFAULT:
+        if self.props <= _BY_DEFAULT | _SAID_BY_FLAGS:
             return Detail.SIZE
         return Detail.WHOLE if self.props & _WHOLE else Detail.SUMMARY
 
 
-def parse_list_query(fields: Mapping[str, Any]) -> NativeListQuery:
-    """Of a message's value, by lower-case names. Raises InvalidArgument, InvalidKey, KeyTooLong."""
+def parse_list_query(fields: Mapping[str, Any], inventory: str = "") -> NativeListQuery:
+    """Of a message's value, by lower-case names; `inventory`: the name that came beside it. Raises InvalidArgument,
+    InvalidKey, KeyTooLong."""
     flags = ListFlag(_number(fields, "flags") & sum(ListFlag))
-    if ListFlag.INVENTORY in flags:
-        raise InvalidArgument(name="flags", value="NBI", reason="the bucket has no inventory")
-    if ListFlag.CACHED | ListFlag.NOT_CACHED in flags:
-        reason = "what is cached and what is not cannot be listed together"
-        raise InvalidArgument(name="flags", value="CACHED", reason=reason)
+    for one, other, reason in _NEVER_TOGETHER:
+        if one | other in flags:
+            raise InvalidArgument(name="flags", value=f"{one.name} and {other.name}", reason=reason)
+    is_snapshot = ListFlag.INVENTORY in flags
     token = _text(fields, "continuation_token", _MAX_NAME_BYTES)
-    limit = _number(fields, "pagesize") or MAX_LISTED
     return NativeListQuery(
         prefix=_prefix(_text(fields, "prefix", _MAX_NAME_BYTES)),
         after=token or _text(fields, "start_after", _MAX_NAME_BYTES),
-        limit=min(limit, MAX_LISTED),
+        page_size=min(_number(fields, "pagesize"), MAX_LISTED),
         uuid=_uuid(_text(fields, "uuid", 64)),
         props=_props(_text(fields, "props", 1000), flags),
         flags=flags,
         time_format=_text(fields, "time_format", 100),
         target=_text(fields, "target", 100),
+        inventory=(inventory and parse_inventory_name(inventory)) if is_snapshot else None,
     )
 
 

@@ -7,8 +7,10 @@ they need it, and dates come from a cache.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from core.errors import InvalidArgument
+from core.errors import InvalidArgument, NoSuchInventory
+from core.inventories import parse_inventory_name
 from core.listing import (
     ListPage,
     ListQuery,
@@ -30,6 +32,8 @@ from s3api.operations.page import (
 from s3api.parameters import continuation_token, continued_after, page_size
 from s3api.timestamps import iso_date
 from s3api.xml import XML_TYPE, document, echo, element, flag, optional
+
+_TRUE = ("true", "1", "yes", "on", "y", "t")
 
 
 async def list_objects(call: Call) -> Response:
@@ -131,9 +135,19 @@ def _version_marker(marker: str | None, key_marker: str) -> str:
 
 
 async def _list(call: Call, query: ListQuery) -> ListPage:
+    headers = call.request.headers
+    if headers.get("ais-bucket-inventory", "").lower() in _TRUE:
+        query = replace(query, inventory=_inventory_name(headers.get("ais-inv-name", "")))
+        if call.target_bucket.props.backend is None:
+            raise NoSuchInventory(bucket=call.target_bucket.name, inventory=query.inventory)
     if query.limit == 0:
         return ListPage((), (), False)
     return await call.store.list_objects(call.target_bucket, query)
+
+
+def _inventory_name(text: str) -> str:
+    """The inventory asked for, "" for any. Raises InvalidArgument."""
+    return parse_inventory_name(text) if text else ""
 
 
 def _contents(entries: Iterable[ObjectInfo], encode: Encode, owners: Owners | None) -> list[str]:

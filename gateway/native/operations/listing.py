@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.claims import Permission
-from core.errors import InvalidArgument
-from core.listing import ListPage, ListQuery
+from core.errors import InvalidArgument, NoSuchInventory
+from core.listing import ListQuery
 from core.types import Bucket
 from gateway.native.call import NativeCall, NativeResponse, Row
 from gateway.native.list_archives import ArchiveListing
 from gateway.native.list_entries import Entry, answer_sync, entry_maker, ordered
 from gateway.native.list_query import ListFlag, NativeListQuery, parse_list_query
+from gateway.native.list_remote import RemotePage, remote_page
 
 _SHORT = 500
 """A page of so many entries is made at once; longer ones in a thread, away from other requests."""
@@ -25,15 +26,18 @@ async def list_objects(call: NativeCall) -> NativeResponse:
     if message.value is not None and not isinstance(message.value, dict):
         raise InvalidArgument(name="value", value="", reason="it is no list message")
     fields: Mapping[str, Any] = message.fields() if message.action else call.request.query
-    query = parse_list_query(fields)
+    query = parse_list_query(fields, call.request.headers.get("ais-inv-name", ""))
     bucket = call.bucket()
+    query = query.usual(bucket)
     _say_to_policies(call, query)
     await call.require("s3:ListBucket", Permission.LIST_OBJECTS, bucket)
     node_id = call.services.node.node_id
     if query.target and query.target != node_id:
         raise InvalidArgument(name="target", value=query.target, reason="there is no such node")
     as_msgpack = "application/msgpack" in call.request.headers.get("accept", "")
-    if ListFlag.NOT_CACHED in query.flags:
+    if query.inventory is not None and bucket.props.backend is None:
+        raise NoSuchInventory(bucket=bucket.name, inventory=query.inventory)
+    if ListFlag.NOT_CACHED in query.flags and bucket.props.backend is None:
         return _response(*answer_sync([], query.uuid, "", as_msgpack=as_msgpack))
     if ListFlag.ARCHIVES in query.flags:
         make = entry_maker(query.props, query.time_format, node_id)
@@ -41,9 +45,9 @@ async def list_objects(call: NativeCall) -> NativeResponse:
         return _response(
             *await asyncio.to_thread(answer_sync, entries, query.uuid, token, as_msgpack=as_msgpack)
         )
-    page = await _page(call, bucket, query)
-    arguments = (page, query, node_id, as_msgpack)
-    if len(page.entries) <= _SHORT:
+    found = await _page(call, bucket, query)
+    arguments = (found, query, node_id, as_msgpack)
+    if len(found.page.entries) <= _SHORT:
         return _response(*_answer_sync(*arguments))
     return _response(*await asyncio.to_thread(_answer_sync, *arguments))
 
@@ -57,16 +61,22 @@ def _say_to_policies(call: NativeCall, query: NativeListQuery) -> None:
     request.query = {**request.query, **said}
 
 
-async def _page(call: NativeCall, bucket: Bucket, query: NativeListQuery) -> ListPage:
+async def _page(call: NativeCall, bucket: Bucket, query: NativeListQuery) -> RemotePage:
+    if bucket.props.backend is not None:
+        return await remote_page(call.store, bucket, query)
     asked = ListQuery(query.prefix, query.delimiter, query.after, query.limit, query.detail)
-    return await call.store.list_objects(bucket, asked)
+    return RemotePage(await call.store.list_objects(bucket, asked))
 
 
 def _answer_sync(
-    page: ListPage, query: NativeListQuery, node_id: str, as_msgpack: bool
+    found: RemotePage, query: NativeListQuery, node_id: str, as_msgpack: bool
 ) -> tuple[bytes, bytes]:
+    page, flags = found.page, found.flags
     make = entry_maker(query.props, query.time_format, node_id)
     entries: Sequence[Entry] = [make(info) for info in page.entries]
+    if flags:
+        for entry in entries:
+            entry["f"] |= flags.get(entry["n"], 0)
     token = page.next_after if page.is_truncated else ""
     return answer_sync(
         ordered(entries, page.common_prefixes), query.uuid, token, as_msgpack=as_msgpack
