@@ -42,6 +42,7 @@ class StoredBody:
     be tried again."""
 
     wanted_checksum: ChecksumAlgorithm | None = None
+    is_replayable = True
 
     def __init__(
         self,

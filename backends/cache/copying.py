@@ -18,7 +18,6 @@ from backends.cache.sending import (
     check_attributes,
     check_version,
     guard_of,
-    with_times,
 )
 from backends.cache.writing import Writing, refuse_encryption
 from core.backends import remote_name
@@ -33,6 +32,7 @@ from core.staging import Staged
 from core.types import (
     MAX_PUT_BYTES,
     NO_CONDITIONS,
+    BoundedRange,
     Bucket,
     CannedAcl,
     ChecksumAlgorithm,
@@ -163,7 +163,7 @@ class Copying:
                     await self._copies.settle(bucket, key, before, error)
                     raise
                 reach("through:sent")
-                info = copy_info(await with_times(target, answer), attributes)
+                info = copy_info(answer, attributes)
                 return await self._keep(target, info, staged)
         finally:
             if staged is not None:
@@ -211,7 +211,7 @@ class Copying:
     async def _copy_through(
         self, source: Source, bucket: Bucket, key: ObjectKey, wish: Wish
     ) -> ObjectInfo:
-        reader = await self.open(source)
+        reader = await self.open(replace(source, conditions=NO_CONDITIONS))
         try:
             source.check(reader.info)
             return await self._put(bucket, key, reader, wish)
@@ -233,13 +233,26 @@ class Copying:
             encryption=wish.encryption,
         )
 
-    async def open(self, source: Source) -> ObjectReader:
-        """Read a source where it lives; of what lives elsewhere, what is there now."""
-        store = self._node if source.bucket.props.backend is None else self._reading
+    async def head(self, source: Source) -> ObjectInfo:
+        """What a source is, where it lives."""
+        store = self._store(source)
+        return await store.head(
+            source.bucket, source.key, version_id=source.version_id, conditions=_LATEST
+        )
+
+    async def open(self, source: Source, run: tuple[int, int] | None = None) -> ObjectReader:
+        """Read a source where it lives, whole or a run of it (first, length); of what lives elsewhere, what is there
+        now."""
+        store = self._store(source)
+        first, length = run or (0, 0)
         return await store.get(
             source.bucket,
             source.key,
             version_id=source.version_id,
-            conditions=_LATEST,
+            byte_range=BoundedRange(first, first + length - 1) if length else None,
+            conditions=replace(source.conditions, latest=True),
             customer_key=source.customer_key,
         )
+
+    def _store(self, source: Source) -> StorageNode | Reading:
+        return self._node if source.bucket.props.backend is None else self._reading

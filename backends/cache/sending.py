@@ -15,6 +15,7 @@ from core.errors import (
     EntityTooLarge,
     InvalidArgument,
     NoSuchKey,
+    StoreError,
     Unsupported,
 )
 from core.names import ObjectKey
@@ -172,15 +173,17 @@ def broken(target: Target, reason: str) -> BackendBroken:
     )
 
 
-async def with_times(target: Target, answer: ObjectInfo) -> ObjectInfo:
-    """The object as reads will show it. Some answers to a write don't tell the time; then the backend is asked, and
-    what it says counts if it is of the same object."""
-    if answer.modified_ns:
+async def confirmed(target: Target, answer: ObjectInfo) -> ObjectInfo | None:
+    """The object that was just put, as reads will show it: an answer to a put tells neither the time that the provider
+    dates it by, nor what it made of its headers. None if it is another by now. Where the backend doesn't say, the
+    answer counts."""
+    try:
+        now = await target.head()
+    except StoreError:
         return answer
-    now = await target.head()
     if now is None or now.remote is None or answer.remote is None:
-        return answer
-    return now if now.remote.etag == answer.remote.etag else answer
+        return None
+    return now if now.remote.etag == answer.remote.etag else None
 
 
 def check_attributes(attributes: ObjectAttributes) -> None:

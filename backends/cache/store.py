@@ -14,11 +14,14 @@ from backends.cache.flights import Flights
 from backends.cache.inventories import StoredInventories
 from backends.cache.listing import Listing
 from backends.cache.reading import Reading
+from backends.cache.upload_ledger import UploadLedger
 from backends.cache.uploads import Uploads
 from backends.cache.writing import Writing
 from core.backends import Backends
 from core.nodes import StorageNode
 from core.protocols import Clock
+
+_UPLOADS = "uploads.db"
 
 
 class CachedStore:
@@ -32,15 +35,16 @@ class CachedStore:
         directory: Path,
         inventories: StoredInventories | None = None,
     ) -> None:
-        """`directory`: in which the processes of the node coordinate (backends.cache.flights); made if need be. Without
-        `inventories` there are none."""
+        """`directory`: in which the processes of the node coordinate (backends.cache.flights), and which lasts: uploads
+        in progress are remembered there; made if need be. Without `inventories` there are none."""
         self.backends = backends
         self.flights = flights = Flights(directory)
         reading = Reading(node, backends, clock)
         writing = Writing(node, backends, flights)
         copying = Copying(node, reading, writing)
         changing = Changing(node, writing, copying)
-        uploads = Uploads(node, backends, clock, flights)
+        self._ledger = UploadLedger(directory / _UPLOADS)
+        uploads = Uploads(node, clock, writing, copying, self._ledger)
         listing = Listing(node, backends, inventories)
         self.head = reading.head
         self.get = reading.get
@@ -65,3 +69,4 @@ class CachedStore:
     async def close(self) -> None:
         """Give up what is being fetched. The backends are for others to close."""
         self.flights.close()
+        self._ledger.close()

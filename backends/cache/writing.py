@@ -26,10 +26,10 @@ from backends.cache.sending import (
     check_attributes,
     check_digest,
     check_version,
+    confirmed,
     guard_of,
     has_terms,
     send,
-    with_times,
 )
 from core.backends import Backends
 from core.conditions import check_delete, check_unchanged
@@ -124,13 +124,17 @@ class Writing:
             raise
         reach("through:sent")
         check_digest(target, answer, md5)
-        info = await self._told(target, answer, attributes)
-        info = replace(info, checksum=staged.checksum)
+        now = await confirmed(target, answer)
+        info = replace(copy_info(now or answer, attributes), checksum=staged.checksum)
+        if now is None:
+            # Somebody else wrote to the provider right after.
+            await self.copies.drop(target.bucket, target.key)
+            return replace(info, is_cached=False)
         try:
             kept = await staged.publish(info)
         except StoreError as error:
             await self.unkept(target, error)
-            return info
+            return replace(info, is_cached=False)
         reach("through:published")
         return kept
 
@@ -157,14 +161,9 @@ class Writing:
             digests = passing.digests()
             check_digest(target, answer, digests[MD5])
             await self.copies.drop(bucket, key)
-            info = await self._told(target, answer, attributes)
+            info = copy_info(await confirmed(target, answer) or answer, attributes)
         checksum = kept_checksum(digests, body.wanted_checksum)
         return replace(info, checksum=checksum, is_cached=False)
-
-    async def _told(
-        self, target: Target, answer: ObjectInfo, attributes: ObjectAttributes
-    ) -> ObjectInfo:
-        return copy_info(await with_times(target, answer), attributes)
 
     async def unkept(self, target: Target, error: StoreError) -> None:
         """The backend has an object of which no copy could be kept."""
