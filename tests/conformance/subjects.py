@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from tests.conformance.azure_subject import AzureSubject
 from tests.conformance.memory_subject import MemorySubject
 from tests.conformance.subject import Subject
 from tests.conformance.wrapped_subject import WrappedSubject
 from tests.counterparts.started import Counterparts
 
 SUBJECTS: Mapping[str, Callable[[Counterparts], Subject]] = {
+    "azure": AzureSubject,
     "memory": lambda _: MemorySubject(),
     "wrapped": lambda _: WrappedSubject(),
 }
