@@ -145,8 +145,6 @@ class AzureBackend:
             )
         headers = {
             "x-ms-blob-type": "BlockBlob",
-            "Content-Type": DEFAULT_TYPE,
-            "Content-Length": str(outgoing.size_bytes),
             **put_headers(attributes),
         }
         if if_match:
@@ -259,7 +257,12 @@ class AzureBackend:
     ) -> Answer:
         """PUT the next bytes of a body."""
         content = await outgoing.content(size_bytes)
-        sent = {"Content-Length": str(size_bytes), **(headers or {})}
+        # Both are signed; without a type the client of HTTP would add its own.
+        sent = {
+            "Content-Length": str(size_bytes),
+            "Content-Type": DEFAULT_TYPE,
+            **(headers or {}),
+        }
         try:
             answer = await self._client.call(
                 "PUT", bucket, key, query=query, headers=sent, content=content
@@ -364,8 +367,9 @@ def _bucket(properties: Any) -> RemoteBucket:
 
 
 def _is_unsafe(key: str) -> bool:
-    """Whether a key would be another one in a URL, which clients and servers make shorter."""
-    return any(part in (".", "..") for part in key.split("/"))
+    """Whether a key would be another one there: clients and servers shorten paths in URLs, and the service takes a
+    backslash for a slash."""
+    return "\\" in key or any(part in (".", "..") for part in key.split("/"))
 
 
 def _check_readable(key: ObjectKey, version_id: str) -> None:
@@ -377,4 +381,6 @@ def _check_readable(key: ObjectKey, version_id: str) -> None:
 
 def _check_writable(key: ObjectKey) -> None:
     if _is_unsafe(key):
-        raise Unsupported(what="key", reason="Azure has no names with . or .. between slashes")
+        raise Unsupported(
+            what="key", reason="Azure has no such names: . or .. between slashes, backslashes"
+        )

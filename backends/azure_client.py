@@ -82,7 +82,8 @@ class AzureClient:
         sent = {"x-ms-version": service.api_version, **(headers or {})}
         async with translated(bucket, key):
             request = HttpRequest(method, url, headers=sent, content=content)
-            done = await service._pipeline.run(request, stream=True)
+            pipeline: Any = service._pipeline
+            done = await pipeline.run(request, stream=True)
         answer = Answer(done.http_response)
         if answer.status < 300:
             return answer

@@ -125,9 +125,8 @@ def _of_response(error: HttpResponseError, bucket: str, key: str) -> StoreError:
         return down(bucket, type(error).__name__)
     code = getattr(error, "error_code", None)
     status = error.status_code or 0
-    return error_of(
-        status, error.response.headers, bucket, key, str(getattr(code, "value", "") or "")
-    )
+    headers: Mapping[str, str] = getattr(error.response, "headers", {})
+    return error_of(status, headers, bucket, key, str(getattr(code, "value", "") or ""))
 
 
 def _size_of(headers: Mapping[str, str]) -> int:

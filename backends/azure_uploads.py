@@ -26,7 +26,8 @@ _MAX_ID_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class BlockId:
-    """The id of a block; all have the same length, as the service wants it."""
+    """The id of a block; all have the same length, as the service wants it, and are plain in
+    base64 and URLs."""
 
     nonce: str
     part_number: int
@@ -35,7 +36,7 @@ class BlockId:
     count: int
 
     def __str__(self) -> str:
-        return f"{self.nonce}{self.part_number:05d}{self.attempt}{self.index:02d}{self.count:02d}"
+        return f"{self.nonce}{self.part_number:05d}{self.attempt}{self.index:02d}{self.count:03d}"
 
 
 def new_upload_id(attributes: ObjectAttributes) -> str:
@@ -96,11 +97,11 @@ def _tries(nonce: str, staged: Iterable[str]) -> Mapping[int, str]:
     blocks: dict[tuple[int, str], set[int]] = {}
     counts: dict[tuple[int, str], int] = {}
     for text in staged:
-        if len(text) != 41 or not text.startswith(nonce) or not text[16:].isdecimal():
+        if len(text) != 42 or not text.startswith(nonce) or not text[16:].isdecimal():
             continue
         number, attempt = int(text[16:21]), text[21:37]
         blocks.setdefault((number, attempt), set()).add(int(text[37:39]))
-        counts[number, attempt] = int(text[39:41])
+        counts[number, attempt] = int(text[39:42])
     last: dict[int, str] = {}
     for (number, attempt), indexes in blocks.items():
         if len(indexes) == counts[number, attempt] and attempt > last.get(number, ""):

@@ -16,7 +16,15 @@ from core.types import Bucket
 Adapter = Callable[[Account], Backend]
 """Makes the backend of an account; cheap, and never blocks: what it needs is opened with the first request."""
 
-ADAPTERS: Mapping[str, Adapter] = {}
+
+def _azure(account: Account) -> Backend:
+    # Clients of providers take long to import: only those who have such buckets pay for it.
+    from backends.azure import AzureBackend
+
+    return AzureBackend(account)
+
+
+ADAPTERS: Mapping[str, Adapter] = {"azure": _azure}
 """By provider."""
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from backends.azure import AzureBackend
 from core.accounts import Account
@@ -18,14 +20,18 @@ _DOTS = "names with . or .. between slashes are other names in a URL"
 class AzureSubject(Subject):
     """Blobs of an account of Azurite's."""
 
-    cannot = {
-        "tags": "the adapter keeps none",
-        "forget uploads": "the service has no uploads, so it does not know that one is over",
-        "name ..": _DOTS,
-        "name ../up": _DOTS,
-        "name a/../b": _DOTS,
-        "name a/./b": _DOTS,
-    }
+    cannot: Mapping[str, str] = MappingProxyType(
+        {
+            "tags": "the adapter keeps none",
+            "forget uploads": "the service has no uploads, so it does not know that one is over",
+            "name ..": _DOTS,
+            "name ../up": _DOTS,
+            "name a/../b": _DOTS,
+            "name a/./b": _DOTS,
+            "name back\\slash": "the service takes it for a slash",
+            "name \uffff": "XML has no such character",
+        }
+    )
     missing_bucket = "conformance-no-such-container"
     backend: AzureBackend
 
