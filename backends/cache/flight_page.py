@@ -16,15 +16,18 @@ from typing import Self
 
 _PAGE_BYTES = 4096
 _STATE, _SPOILED, _READY, _TOLD = range(4)
+NEW_PAGE = ".new"
+"""How the name of a page ends that is being made."""
+
 _MAX_TOLD_BYTES = 16 * 1024**2
 
 
 class FlightState(IntEnum):
-    """How a fetch stands. The last three are final.
+    """How a fetch stands. The last four are final.
 
     OPENING: the backend has not answered. FLOWING: what the object is, is told; its bytes come. KEPT: it is an object
     of the node now. UNKEPT: nothing is wrong with it, but there is no copy; readers go on at the backend. FAILED: it
-    was not got, or was not what it should be.
+    was not got, or was not what it should be. LOST: its process died, as others find out; no page says so.
     """
 
     OPENING = 0
@@ -32,6 +35,7 @@ class FlightState(IntEnum):
     KEPT = 2
     UNKEPT = 3
     FAILED = 4
+    LOST = 5
 
     @property
     def is_final(self) -> bool:
@@ -57,7 +61,7 @@ class FlightPage:
     @classmethod
     def create_sync(cls, path: Path) -> Self:
         """A new page in place of any. Raises OSError."""
-        fresh = path.with_suffix(".new")
+        fresh = path.with_suffix(NEW_PAGE)
         fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             # Written, not just extended: on a full disk a hole in a mapped file is a SIGBUS later on.
@@ -112,8 +116,13 @@ class FlightPage:
         self._cells[_TOLD] = len(told)
         self.state = FlightState.FLOWING
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the state is FLOWING, or was."""
+        return self._cells[_TOLD] != 0
+
     def told_sync(self) -> bytes:
-        """What was told; only once the state is FLOWING, or was."""
+        """What was told, once it is."""
         size_bytes = min(self._cells[_TOLD], _MAX_TOLD_BYTES)
         return os.pread(self._fd, size_bytes, _PAGE_BYTES)
 

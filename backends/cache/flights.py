@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from backends.cache.flight_page import FlightPage, FlightState
+from backends.cache.flight_page import NEW_PAGE, FlightPage, FlightState
 from core.names import ObjectKey
 from core.types import Bucket
 
@@ -259,10 +259,9 @@ class Flights:
 
     def _clean_sync(self) -> None:
         for path in self._directory.iterdir():
-            try:
-                place = _place(bytes.fromhex(path.stem))
-            except ValueError:
+            if path.suffix not in (_PAGE, NEW_PAGE):
                 continue
+            place = _place(bytes.fromhex(path.stem))
             if self._try_lock(place, _FETCHER):
                 path.unlink(missing_ok=True)
                 self._unlock(place, _FETCHER)

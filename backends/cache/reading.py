@@ -1,23 +1,92 @@
-"""Owns reads of buckets that live elsewhere: from the copy that is here, or from the backend, keeping a copy."""
+"""Owns reads of buckets that live elsewhere: from the copy that is here, or from the backend, keeping a copy.
+
+A copy that need not be compared is served as any local object. Else the backend is asked first. What is not here is
+fetched whole by who reads it from its beginning on, and streams while it is stored; other ranges are read as such, or
+taken from a fetch that has them. Versions of the provider are read there, and not kept.
+"""
 
 from __future__ import annotations
 
-from core.backends import Backends, remote_name
+from dataclasses import dataclass
+
+from backends.cache.fetch import Source
+from backends.cache.fetching import Fetching
+from backends.cache.flight_reader import FlightReader, StreamReader
+from backends.cache.flights import Flights
+from backends.cache.remote_stream import RemoteStream
+from backends.cache.validation import Validation
+from backends.cache.views import View, Views, Wanted, etag_of, is_current
+from backends.memory_objects import MemoryReader
+from core.backends import Backends
+from core.conditions import check_read
 from core.encryption import CustomerKey
-from core.errors import NoSuchKey
+from core.errors import (
+    CustomerKeyNotApplicable,
+    InvalidPartNumber,
+    InvalidRange,
+    NoSuchKey,
+    NotModified,
+    PreconditionFailed,
+)
 from core.names import ObjectKey
 from core.nodes import StorageNode
-from core.protocols import Clock, ObjectReader
-from core.types import NO_CONDITIONS, Bucket, ByteRange, Conditions, ObjectInfo
+from core.protocols import ObjectReader
+from core.ranges import resolve_range
+from core.types import (
+    NO_CONDITIONS,
+    BoundedRange,
+    Bucket,
+    ByteRange,
+    Conditions,
+    ObjectInfo,
+    OffsetRange,
+    PartRange,
+)
+
+_FETCHED_FROM_BYTES = 1024**2
+"""A range from the beginning on fetches the whole if it is as long as this: downloads in parts begin so, and looks at a
+header don't."""
+
+_NEAR_BYTES = 8 * 1024**2
+"""How far a fetch may be from a range that waits for it in place of a read of its own."""
+
+_ROUNDS = 50
+_DECIDED = (PreconditionFailed, NotModified, InvalidRange, InvalidPartNumber)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """How an object is to be read."""
+
+    byte_range: ByteRange | None
+    conditions: Conditions
+    customer_key: CustomerKey | None
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether it must be known what the object is before it is read."""
+        plain = self.conditions in (NO_CONDITIONS, _LATEST)
+        return not plain or isinstance(self.byte_range, PartRange)
+
+
+_LATEST = Conditions(latest=True)
 
 
 class Reading:
     """HEAD and GET."""
 
-    def __init__(self, node: StorageNode, backends: Backends, clock: Clock) -> None:
+    def __init__(self, node: StorageNode, backends: Backends, flights: Flights) -> None:
         self._node = node
         self._backends = backends
-        self._clock = clock
+        self._views = Views()
+        self._fetching = Fetching(node, flights)
+        self._validation = Validation(node, flights)
+
+    async def close(self) -> None:
+        """End the fetches."""
+        await self._fetching.close()
+
+    # --- HEAD ---
 
     async def head(
         self,
@@ -27,11 +96,33 @@ class Reading:
         version_id: str | None = None,
         conditions: Conditions = NO_CONDITIONS,
     ) -> ObjectInfo:
-        """See ObjectStore.head."""
+        """See ObjectStore.head. What is not here has `is_cached` False."""
+        view = self._views.of(bucket)
+        wanted = Wanted(view, key, self._backends, version_id or "")
+        if version_id is not None:
+            info = await _head_version(wanted)
+        else:
+            info = await self._head_current(wanted, conditions)
+        check_read(info, conditions)
+        return info
+
+    async def _head_current(self, wanted: Wanted, conditions: Conditions) -> ObjectInfo:
+        kept = await self._kept(wanted)
+        if kept is None:
+            return await self._validation.ask(wanted)
+        if not _must_ask(wanted.view, kept, conditions):
+            return kept
+        now = await self._validation.compare(wanted, kept)
+        return kept if is_current(kept, now) else now
+
+    async def _kept(self, wanted: Wanted) -> ObjectInfo | None:
+        """The copy that is here."""
         try:
-            return await self._node.head(bucket, key, version_id=version_id, conditions=conditions)
+            return await self._node.head(wanted.view.local, wanted.key)
         except NoSuchKey:
-            return await self._backends.of(bucket).head(remote_name(bucket), key)
+            return None
+
+    # --- GET ---
 
     async def get(
         self,
@@ -43,37 +134,203 @@ class Reading:
         conditions: Conditions = NO_CONDITIONS,
         customer_key: CustomerKey | None = None,
     ) -> ObjectReader:
-        """See ObjectStore.get."""
+        """See ObjectStore.get. Also raises BackendBroken, BackendDown, BackendBusy, BackendDenied."""
+        view = self._views.of(bucket)
+        if version_id is None and not view.validates and not conditions.latest:
+            try:
+                reader = await self._node.get(
+                    view.local,
+                    key,
+                    byte_range=byte_range,
+                    conditions=conditions,
+                    customer_key=customer_key,
+                )
+            except NoSuchKey:
+                pass
+            except _DECIDED:
+                # By a copy that counts?
+                kept = await self._kept(Wanted(view, key, self._backends))
+                if kept is not None and not _must_ask(view, kept, conditions):
+                    raise
+            else:
+                remote = reader.info.remote
+                if remote is None or not remote.in_doubt:
+                    return reader
+                await reader.close()
+        asked = _Asked(byte_range, conditions, customer_key)
+        wanted = Wanted(view, key, self._backends, version_id or "")
+        if version_id is not None:
+            return await self._get_version(wanted, asked)
+        return await self._get_compared(wanted, asked)
+
+    async def _get_compared(self, wanted: Wanted, asked: _Asked) -> ObjectReader:
+        """In rounds: what was found may have changed before it could be opened."""
+        for _ in range(_ROUNDS):
+            kept = await self._kept(wanted)
+            now: ObjectInfo | None = None
+            if kept is not None:
+                if _must_ask(wanted.view, kept, asked.conditions):
+                    now = await self._validation.compare(wanted, kept)
+                if now is None or is_current(kept, now):
+                    reader = await self._open_kept(wanted, asked, kept)
+                    if reader is not None:
+                        return reader
+                    continue
+            reader = await self._get_cold(wanted, asked, now, kept)
+            if reader is not None:
+                return reader
+        return StreamReader(await RemoteStream.open(wanted, asked.byte_range))
+
+    async def _open_kept(
+        self, wanted: Wanted, asked: _Asked, kept: ObjectInfo
+    ) -> ObjectReader | None:
+        """The copy that was compared; None if it is another one now."""
         try:
-            return await self._node.get(
-                bucket,
-                key,
-                version_id=version_id,
-                byte_range=byte_range,
-                conditions=conditions,
-                customer_key=customer_key,
+            reader = await self._node.get(
+                wanted.view.local,
+                wanted.key,
+                byte_range=asked.byte_range,
+                conditions=asked.conditions,
+                customer_key=asked.customer_key,
             )
         except NoSuchKey:
-            await self._fetch(bucket, key)
-        return await self._node.get(bucket, key, byte_range=byte_range, conditions=conditions)
+            return None
+        if kept.remote is None or is_current(reader.info, kept):
+            return reader
+        await reader.close()
+        return None
 
-    async def _fetch(self, bucket: Bucket, key: ObjectKey) -> None:
-        reader = await self._backends.of(bucket).open(remote_name(bucket), key)
-        try:
-            landing = await self._node.land(bucket, key, reader.length)
+    async def _get_cold(
+        self, wanted: Wanted, asked: _Asked, now: ObjectInfo | None, outdated: ObjectInfo | None
+    ) -> ObjectReader | None:
+        """What the backend has. None: something has changed, look again."""
+        _check_served_cold(wanted, asked)
+        byte_range = asked.byte_range
+        if asked.is_conditional:
+            now = now or await self._validation.ask(wanted)
+            check_read(now, asked.conditions)
+            byte_range = _without_part(now, byte_range)
+        if not _leads(byte_range):
+            return await self._get_range(wanted, byte_range, now)
+        source = await self._fetching.join(wanted, outdated)
+        if source is None:
+            return None
+        if now is not None and source.told is not None and not is_current(source.told.info, now):
+            # It began before the object became what it is now.
+            source.leave()
+            return await _read_through(wanted, byte_range, now)
+        return self._reader_of(wanted, source, byte_range)
+
+    async def _get_range(
+        self, wanted: Wanted, byte_range: ByteRange | None, now: ObjectInfo | None
+    ) -> ObjectReader | None:
+        """A part of an object that is not here, without waiting for the rest."""
+        source = await self._fetching.under_way(wanted.place)
+        if source is not None and source.told is not None:
+            info = source.told.info
             try:
-                number = 0
-                async for chunk in reader:
-                    rest = memoryview(chunk)
-                    while rest:
-                        piece = landing.pieces[number]
-                        take = rest[: piece.size_bytes - piece.written_bytes]
-                        await piece.write(bytes(take))
-                        await piece.flush()
-                        rest = rest[len(take) :]
-                        number += piece.written_bytes == piece.size_bytes
-                await landing.publish(reader.info)
-            finally:
-                await landing.abandon()
-        finally:
-            await reader.close()
+                first, _ = resolve_range(info, byte_range)
+            except BaseException:
+                source.leave()
+                raise
+            is_near = first <= source.ready_bytes + _NEAR_BYTES
+            if is_near and (now is None or is_current(info, now)):
+                return self._reader_of(wanted, source, byte_range)
+            source.leave()
+        return await _read_through(wanted, byte_range, now)
+
+    def _reader_of(
+        self, wanted: Wanted, source: Source, byte_range: ByteRange | None
+    ) -> ObjectReader:
+        """Leaves the source in the end, whatever happens."""
+        try:
+            assert source.told is not None
+            info = source.told.info
+            first, length = resolve_range(info, byte_range)
+            if source.data is None:
+                return FlightReader(wanted, source, (first, length), self)
+            data = source.data[first : first + length]
+        except BaseException:
+            source.leave()
+            raise
+        source.leave()
+        return MemoryReader(info, data, first)
+
+    # --- for readers that lost their fetch (flight_reader.Origin) ---
+
+    async def rejoin(self, wanted: Wanted) -> Source | None:
+        """See Origin."""
+        return await self._fetching.join(wanted)
+
+    async def kept_part(
+        self, wanted: Wanted, info: ObjectInfo, byte_range: ByteRange
+    ) -> ObjectReader | None:
+        """See Origin."""
+        asked = _Asked(byte_range, NO_CONDITIONS, None)
+        return await self._open_kept(wanted, asked, info)
+
+    # --- versions ---
+
+    async def _get_version(self, wanted: Wanted, asked: _Asked) -> ObjectReader:
+        """A version of the provider's, which is not kept."""
+        _check_served_cold(wanted, asked)
+        byte_range = asked.byte_range
+        if asked.is_conditional:
+            now = await _head_version(wanted)
+            check_read(now, asked.conditions)
+            byte_range = _without_part(now, byte_range)
+        return StreamReader(await RemoteStream.open(wanted, byte_range))
+
+
+def _must_ask(view: View, kept: ObjectInfo, conditions: Conditions) -> bool:
+    """Whether a copy may only be used once the backend has said that it is current."""
+    if view.validates or conditions.latest:
+        return True
+    return kept.remote is not None and kept.remote.in_doubt
+
+
+def _check_served_cold(wanted: Wanted, asked: _Asked) -> None:
+    """Raises CustomerKeyNotApplicable: customers' keys are for what is stored here. Raises NoSuchKey where copies
+    alone are served."""
+    if asked.customer_key is not None:
+        raise CustomerKeyNotApplicable
+    if not wanted.view.is_cold_served:
+        raise NoSuchKey(key=wanted.key)
+
+
+def _leads(byte_range: ByteRange | None) -> bool:
+    """Whether who reads this fetches the whole."""
+    match byte_range:
+        case None:
+            return True
+        case OffsetRange(first):
+            return first == 0
+        case BoundedRange(first, last):
+            return first == 0 and last + 1 >= _FETCHED_FROM_BYTES
+        case _:
+            return False
+
+
+def _without_part(now: ObjectInfo, byte_range: ByteRange | None) -> ByteRange | None:
+    """A range of bytes in place of one by the number of a part."""
+    if not isinstance(byte_range, PartRange):
+        return byte_range
+    first, length = resolve_range(now, byte_range)
+    return None if length == now.size_bytes else BoundedRange(first, first + length - 1)
+
+
+async def _read_through(
+    wanted: Wanted, byte_range: ByteRange | None, now: ObjectInfo | None
+) -> ObjectReader | None:
+    """From the backend, keeping nothing. None if it is another object than `now` said."""
+    if_match = "" if now is None else etag_of(now)
+    try:
+        return StreamReader(await RemoteStream.open(wanted, byte_range, if_match=if_match))
+    except PreconditionFailed:
+        return None
+
+
+async def _head_version(wanted: Wanted) -> ObjectInfo:
+    return wanted.seen(
+        await wanted.backend.head(wanted.view.name, wanted.key, version_id=wanted.version_id)
+    )

@@ -39,7 +39,7 @@ class CachedStore:
         in progress are remembered there; made if need be. Without `inventories` there are none."""
         self.backends = backends
         self.flights = flights = Flights(directory)
-        reading = Reading(node, backends, clock)
+        self._reading = reading = Reading(node, backends, flights)
         writing = Writing(node, backends, flights)
         copying = Copying(node, reading, writing)
         changing = Changing(node, writing, copying)
@@ -68,5 +68,6 @@ class CachedStore:
 
     async def close(self) -> None:
         """Give up what is being fetched. The backends are for others to close."""
+        await self._reading.close()
         self.flights.close()
         self._ledger.close()

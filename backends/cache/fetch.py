@@ -1,0 +1,318 @@
+"""Owns one fetch: an object's way from its backend into the node, while any number of readers have it.
+
+It is a task of its own: it goes on when all readers have left, and ends early only with its process. Readers may have
+what is in the files, but for the last bytes, which they get when the whole was verified and its copy published: who has
+read an object to its end has read what the backend calls it by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+from backends.cache.flight_page import FlightState
+from backends.cache.flights import Flight, Flights
+from backends.cache.pulse import Pulse
+from backends.cache.remote_stream import RemoteStream, broken
+from backends.cache.told import Told, encode_told
+from backends.cache.views import Wanted, is_current
+from core.digests import MD5
+from core.errors import (
+    BackendDown,
+    MountpathUnavailable,
+    NoSuchBucket,
+    NoSuchKey,
+    OutOfSpace,
+    StoreError,
+)
+from core.landing import Landing, Piece
+from core.nodes import StorageNode
+from core.types import ChecksumType, ObjectInfo
+
+_log = logging.getLogger(__name__)
+
+_HELD_BACK_BYTES = 16 * 1024
+_QUEUED_CHUNKS = 4
+_BATCH_BYTES = 2 * 1024**2
+_NO_ROOM = (OutOfSpace, MountpathUnavailable)
+
+
+class Source(Protocol):
+    """A fetch as its readers see it, of this process or another."""
+
+    state: FlightState
+    ready_bytes: int
+
+    @property
+    def told(self) -> Told | None:
+        """What the object is; None until the backend has answered."""
+
+    @property
+    def data(self) -> bytes | None:
+        """The bytes of an object so small that it never has files, once all are verified and it is published."""
+
+    async def wait(self) -> None:
+        """Until something has changed."""
+
+    def join(self) -> None:
+        """There is one reader more."""
+
+    def leave(self) -> None:
+        """There is one less."""
+
+
+class Fetch:
+    """A fetch of this process. `is_elsewhere`: another process is at it; `error`: how it failed; `ended`: nothing of it
+    is under way any more, and another may begin."""
+
+    def __init__(
+        self, wanted: Wanted, node: StorageNode, flights: Flights, outdated: ObjectInfo | None
+    ) -> None:
+        """`outdated`: the copy that is here, but is not what the backend has."""
+        self.state = FlightState.OPENING
+        self.ready_bytes = 0
+        self.told: Told | None = None
+        self.data: bytes | None = None
+        self.error: StoreError | None = None
+        self.is_elsewhere = False
+        self.ended = asyncio.Event()
+        self._wanted = wanted
+        self._node = node
+        self._flights = flights
+        self._outdated = outdated
+        self._pulse = Pulse()
+        self._flight: Flight | None = None
+
+    async def wait(self) -> None:
+        """See Source."""
+        await self._pulse.wait()
+
+    def join(self) -> None:
+        """See Source: it does not depend on its readers."""
+
+    def leave(self) -> None:
+        """See Source."""
+
+    async def run(self) -> None:
+        """Fetch. What goes wrong is for the readers to hear of."""
+        try:
+            flight = self._flight = await self._flights.take_off(self._wanted.place)
+        except BaseException:
+            self._end(FlightState.FAILED)
+            raise
+        if flight is None:
+            self.is_elsewhere = True
+            self._end(FlightState.UNKEPT)
+            return
+        state = FlightState.FAILED
+        try:
+            state = await self._fetch(flight)
+        except StoreError as error:
+            self.error = error
+            _log.info("fetch failed bucket=%s error=%r", self._wanted.view.name, error)
+        except asyncio.CancelledError:
+            # The process stops. Readers in others go on by themselves.
+            state = FlightState.UNKEPT
+            raise
+        except Exception:
+            _log.exception("fetch failed bucket=%s", self._wanted.view.name)
+            self.error = broken(self._wanted, "it could not be fetched")
+        finally:
+            self._end(state)
+            await asyncio.shield(self._flights.land(flight, state))
+
+    def _end(self, state: FlightState) -> None:
+        self.state = state
+        self._pulse.beat()
+
+    async def _fetch(self, flight: Flight) -> FlightState:
+        if await self._is_here():
+            return FlightState.KEPT
+        stream = await RemoteStream.open(self._wanted)
+        try:
+            info = stream.info
+            if stream.length != info.size_bytes:
+                raise broken(self._wanted, "it sends another size than the object's")
+            landing = await self._land(info)
+            if landing is None:
+                self.told = Told(info, (), 0)
+                return FlightState.UNKEPT
+            try:
+                return await self._take(flight, stream, landing)
+            finally:
+                await asyncio.shield(landing.abandon())
+        finally:
+            await stream.close()
+
+    async def _is_here(self) -> bool:
+        """Whether another has fetched it since the reader looked."""
+        try:
+            kept = await self._node.head(self._wanted.view.local, self._wanted.key)
+        except NoSuchKey:
+            return False
+        if kept.remote is not None and kept.remote.in_doubt:
+            return False
+        return self._outdated is None or not is_current(self._outdated, kept)
+
+    async def _land(self, info: ObjectInfo) -> Landing | None:
+        """None if there is no room for it, so that readers must read for themselves."""
+        view = self._wanted.view
+        try:
+            return await self._node.land(
+                view.local,
+                self._wanted.key,
+                info.size_bytes,
+                digests=tuple(self._promised(info)),
+            )
+        except _NO_ROOM:
+            return None
+
+    async def _take(self, flight: Flight, stream: RemoteStream, landing: Landing) -> FlightState:
+        told = Told(stream.info, landing.files, landing.piece_bytes)
+        if flight.page is not None:
+            with contextlib.suppress(OSError):  # a full disk: no other process can follow
+                await asyncio.to_thread(flight.page.tell_sync, encode_told(told))
+        self.told = told
+        self.state = FlightState.FLOWING
+        self._pulse.beat()
+        try:
+            small = await self._copy(flight, stream, landing)
+        except _NO_ROOM:
+            return FlightState.UNKEPT
+        self._verify(stream.info, landing)
+        state = await self._keep(flight, stream.info, landing)
+        self.data = small
+        self._advance(flight, stream.info.size_bytes)
+        return state
+
+    async def _copy(self, flight: Flight, stream: RemoteStream, landing: Landing) -> bytes | None:
+        """All bytes into the pieces; gives those of an object that has no files. Reading and writing overlap."""
+        size_bytes = stream.info.size_bytes
+        shown_bytes = max(size_bytes - _HELD_BACK_BYTES, 0) if landing.files else 0
+        small: list[bytes] | None = None if landing.files else []
+        pieces = _Pieces(landing)
+        async with contextlib.aclosing(_batches(stream)) as batches:
+            async for batch in batches:
+                await pieces.write(batch)
+                if small is not None:
+                    small += batch
+                self._advance(flight, min(pieces.written_bytes, shown_bytes))
+        return None if small is None else b"".join(small)
+
+    def _advance(self, flight: Flight, ready_bytes: int) -> None:
+        if ready_bytes > self.ready_bytes:
+            self.ready_bytes = ready_bytes
+            if flight.page is not None:
+                flight.page.ready_bytes = ready_bytes
+            self._pulse.beat()
+
+    def _promised(self, info: ObjectInfo) -> dict[str, bytes]:
+        """The digests that the backend gives, if they are to be compared."""
+        if not self._wanted.view.verifies or info.remote is None:
+            return {}
+        promised = {MD5: info.remote.md5, "crc32c": info.remote.crc32c}
+        if info.checksum is not None and info.checksum.type is ChecksumType.FULL_OBJECT:
+            promised[info.checksum.algorithm.value.lower()] = info.checksum.digest
+        return {name: digest for name, digest in promised.items() if digest}
+
+    def _verify(self, info: ObjectInfo, landing: Landing) -> None:
+        """Raises BackendBroken."""
+        actual = landing.digests()
+        for name, digest in self._promised(info).items():
+            if actual[name] != digest:
+                raise broken(self._wanted, f"its bytes do not have the {name} that it promised")
+
+    async def _keep(self, flight: Flight, info: ObjectInfo, landing: Landing) -> FlightState:
+        async with self._flights.keeping(flight) as may_keep:
+            if not may_keep:
+                return FlightState.UNKEPT
+            try:
+                await landing.publish(info)
+            except (*_NO_ROOM, NoSuchBucket):
+                return FlightState.UNKEPT
+        return FlightState.KEPT
+
+
+class _Pieces:
+    """Writes the pieces of a landing one after the other."""
+
+    def __init__(self, landing: Landing) -> None:
+        self._landing = landing
+        self._number = 0
+        self._left = landing.pieces[0].size_bytes
+        self.written_bytes = 0
+
+    async def write(self, chunks: Sequence[bytes]) -> None:
+        """Returns when they are in the files."""
+        for chunk in chunks:
+            rest = memoryview(chunk)
+            while rest:
+                while not self._left:
+                    await self._next()
+                part = rest[: self._left]
+                whole = len(part) == len(chunk)
+                await self._piece.write(chunk if whole else bytes(part))
+                self._left -= len(part)
+                rest = rest[len(part) :]
+        await self._piece.flush()
+        self.written_bytes += sum(map(len, chunks))
+
+    @property
+    def _piece(self) -> Piece:
+        return self._landing.pieces[self._number]
+
+    async def _next(self) -> None:
+        await self._piece.flush()
+        self._number += 1
+        self._left = self._piece.size_bytes
+
+
+async def _batches(stream: RemoteStream) -> AsyncGenerator[list[bytes]]:
+    """A stream's chunks, as many at a time as have come while the last were worked on; a few wait at most."""
+    queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(_QUEUED_CHUNKS)
+
+    async def read() -> None:
+        try:
+            async for chunk in stream:
+                await queue.put(chunk)
+            await queue.put(None)
+        except Exception as error:  # it is raised again on the other side
+            await queue.put(error)
+
+    task = asyncio.create_task(read())
+    try:
+        while True:
+            batch: list[bytes] = []
+            size_bytes = 0
+            item = await queue.get()
+            while isinstance(item, bytes):
+                batch.append(item)
+                size_bytes += len(item)
+                if queue.empty() or size_bytes >= _BATCH_BYTES:
+                    break
+                item = queue.get_nowait()
+            if batch:
+                yield batch
+            if isinstance(item, Exception):
+                raise item
+            if item is None:
+                return
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def failure_of(fetch: Fetch, wanted: Wanted) -> StoreError:
+    """What readers are told of a fetch that failed."""
+    if fetch.error is not None:
+        return fetch.error
+    return BackendDown(
+        provider=wanted.view.bucket.ref.provider,
+        bucket=wanted.view.name,
+        reason="the fetch was ended",
+        retry_after_s=1,
+    )

@@ -1,0 +1,136 @@
+"""Owns which fetches this process carries out and which of others it follows: at most one of either for a key, however
+many want it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from backends.cache.fetch import Fetch, Source, failure_of
+from backends.cache.flight_page import FlightState
+from backends.cache.flights import Flights, Place
+from backends.cache.following import Followed
+from backends.cache.views import Wanted
+from core.nodes import StorageNode
+from core.types import ObjectInfo
+
+_RETRY_S = 0.002
+
+
+class Fetching:
+    """Begins and joins fetches."""
+
+    def __init__(self, node: StorageNode, flights: Flights) -> None:
+        self._node = node
+        self._flights = flights
+        self._fetches: dict[str, Fetch] = {}
+        self._followed: dict[str, Followed] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """End the fetches; what they have is given up."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def join(self, wanted: Wanted, outdated: ObjectInfo | None = None) -> Source | None:
+        """The fetch of an object, by whichever process, once it is known what the object is; begun if there is none.
+        None: look at the node again, it was there or has come. `leave` the source in the end.
+
+        Raises as Backend.open."""
+        place = wanted.place
+        if place.name not in self._fetches:
+            followed = await self._follow(place)
+            if followed is not None:
+                return await _announced(followed)
+        # Another may have begun meanwhile.
+        fetch = self._fetches.get(place.name) or self._begin(place, wanted, outdated)
+        if _is_over(fetch):
+            await fetch.ended.wait()
+            return None
+        while not _is_over(fetch) and (fetch.told is None or not fetch.told.files):
+            await fetch.wait()
+        if fetch.is_elsewhere:
+            await asyncio.sleep(_RETRY_S)
+            return None
+        if fetch.told is None and fetch.state is FlightState.KEPT:
+            return None
+        if fetch.told is None or (fetch.state is FlightState.FAILED and not fetch.ready_bytes):
+            raise failure_of(fetch, wanted)
+        fetch.join()
+        return fetch
+
+    async def under_way(self, place: Place) -> Source | None:
+        """A fetch that is at work and has files, if there is one. `leave` it in the end."""
+        source: Source | None = self._fetches.get(place.name)
+        if source is None:
+            source = await self._follow(place)
+            if source is not None:
+                source = await _announced(source)
+        else:
+            source.join()
+        if source is None:
+            return None
+        if source.told is not None and source.told.files and not source.state.is_final:
+            return source
+        source.leave()
+        return None
+
+    def _begin(self, place: Place, wanted: Wanted, outdated: ObjectInfo | None) -> Fetch:
+        fetch = self._fetches[place.name] = Fetch(wanted, self._node, self._flights, outdated)
+        task = asyncio.create_task(fetch.run())
+        self._tasks.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            del self._fetches[place.name]
+            fetch.ended.set()
+
+        task.add_done_callback(ended)
+        return fetch
+
+    async def _follow(self, place: Place) -> Followed | None:
+        followed = self._followed.get(place.name)
+        if followed is None:
+            page = await self._flights.follow(place)
+            if page is None:
+                return None
+            followed = self._followed.get(place.name)
+            if followed is not None:
+                page.close()  # another reader was faster
+            else:
+                followed = Followed(place, page, self._flights, self._forgetting(place))
+                self._followed[place.name] = followed
+        followed.join()
+        return followed
+
+    def _forgetting(self, place: Place) -> Callable[[], None]:
+        def forget() -> None:
+            self._followed.pop(place.name, None)
+
+        return forget
+
+
+def _is_over(source: Source) -> bool:
+    return source.state.is_final
+
+
+async def _announced(followed: Followed) -> Source | None:
+    """A fetch of another process when it is known what its object is; None if it is of no use to a reader any more.
+    What has no files comes out of the node when it is published, or must be fetched again."""
+    try:
+        while not followed.state.is_final and (followed.told is None or not followed.told.files):
+            await followed.wait()
+    except BaseException:
+        followed.leave()
+        raise
+    if (
+        followed.told is not None
+        and followed.told.files
+        and followed.state is not FlightState.FAILED
+    ):
+        return followed
+    followed.leave()
+    await asyncio.sleep(_RETRY_S)
+    return None
