@@ -8,6 +8,7 @@ from typing import cast
 
 from backends.memory_versions import Versions
 from core.errors import (
+    AmbiguousBucketName,
     BucketExists,
     BucketNotEmpty,
     BucketOwnedByYou,
@@ -65,6 +66,14 @@ class MemoryBuckets:
         except KeyError:
             raise NoSuchBucket(bucket=ref.name) from None
 
+    def find_bucket(self, name: BucketName) -> Bucket:
+        if BucketRef(name) in self._buckets:
+            return self._buckets[BucketRef(name)].bucket
+        others = [ref for ref in self._buckets if ref.name == name and not name.startswith(".")]
+        if len(others) > 1:
+            raise AmbiguousBucketName(bucket=name)
+        return self.get_bucket(others[0] if others else BucketRef(name))
+
     def user(self, user_id: UserId) -> User | None:
         return next((user for user in self.known_users if user.user_id == user_id), None)
 
@@ -75,12 +84,12 @@ class MemoryBuckets:
     async def list_buckets(
         self, owner_id: UserId, *, prefix: str = "", after: str = "", limit: int | None = None
     ) -> Sequence[Bucket]:
-        buckets = [contents.bucket for contents in self._buckets.values()]
+        meant = {bucket.name: bucket for bucket in reversed(self.all_buckets())}
         wanted = [
             bucket
-            for bucket in buckets
+            for bucket in meant.values()
             if bucket.owner.user_id == owner_id
-            and bucket.ref.is_for_s3
+            and not bucket.name.startswith(".")
             and bucket.name.startswith(prefix)
             and bucket.name > after
         ]

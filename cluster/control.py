@@ -12,22 +12,18 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cluster import bucket_rows
 from cluster.bucket_props import decode_props, encode_props
 from cluster.database import ControlDatabase, Transaction
 from cluster.user_policies import IDENTITY, read_policies
 from core.control import RetiredBucket
 from core.errors import (
     AccessKeyExists,
-    BucketExists,
-    BucketOwnedByYou,
     Conflict,
-    InvalidBucketState,
     NoSuchAccessKey,
-    NoSuchBucket,
     NoSuchUser,
     UserExists,
 )
@@ -37,9 +33,6 @@ from core.types import Bucket, BucketProps, Credential, User
 logger = logging.getLogger(__name__)
 
 _FALLBACK_CHECK_S = 1.0
-_BUCKET = "bucket"
-_RETIRED = "retired bucket "
-_BUCKET_COLUMNS = "bucket_id, provider, namespace, name, owner_id, created_ns, region, props"
 
 
 class EmbeddedControlStore:
@@ -59,6 +52,7 @@ class EmbeddedControlStore:
         self._buckets: dict[BucketRef, Bucket] = {}
         self._refs: dict[int, BucketRef] = {}
         self._sorted: dict[UserId | None, tuple[Bucket, ...]] = {}
+        self._others: dict[BucketName, list[Bucket]] | None = None
         try:
             self._load()
         except BaseException:
@@ -116,6 +110,17 @@ class EmbeddedControlStore:
             chosen.sort(key=lambda b: (b.ref.name, b.ref.provider, b.ref.namespace))
             found = self._sorted[owner_id] = tuple(chosen)
         return found
+
+    def other_buckets(self, name: BucketName) -> Sequence[Bucket]:
+        self._refresh()
+        others = self._others
+        if others is None:
+            others = {}
+            for bucket in self.buckets():
+                if not bucket.ref.is_plain and not bucket.name.startswith("."):
+                    others.setdefault(bucket.ref.name, []).append(bucket)
+            self._others = others
+        return others.get(name, ())
 
     # --- users and keys ---
 
@@ -190,106 +195,38 @@ class EmbeddedControlStore:
         self, ref: BucketRef, owner: User, region: str, props: BucketProps, created_ns: int
     ) -> Bucket:
         with self.database.transaction() as change:
-            row = change.execute(
-                "SELECT owner_id FROM buckets WHERE provider = ? AND namespace = ? AND name = ?",
-                (ref.provider, ref.namespace, ref.name),
-            ).fetchone()
-            if row is not None:
-                kind = BucketOwnedByYou if row[0] == owner.user_id else BucketExists
-                raise kind(bucket=ref.name)
             _require_user(change, owner.user_id)
-            cursor = change.execute(
-                "INSERT INTO buckets (provider, namespace, name, owner_id, created_ns, region, props)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    ref.provider,
-                    ref.namespace,
-                    ref.name,
-                    owner.user_id,
-                    created_ns,
-                    region,
-                    encode_props(props),
-                ),
+            bucket_id = bucket_rows.insert(
+                change, ref, owner.user_id, created_ns, region, encode_props(props)
             )
-            bucket_id = cursor.lastrowid or 0
-            change.note(_BUCKET, str(bucket_id))
         return Bucket(ref, bucket_id, owner, created_ns, region, props)
 
     def update_bucket_props_sync(
         self, bucket: Bucket, change: Callable[[BucketProps], BucketProps]
     ) -> Bucket:
         with self.database.transaction() as transaction:
-            row = transaction.execute(
-                "SELECT props FROM buckets WHERE bucket_id = ?", (bucket.bucket_id,)
-            ).fetchone()
-            if row is None:
-                raise NoSuchBucket(bucket=bucket.name)
-            props = change(decode_props(row[0], bucket.name))
-            transaction.execute(
-                "UPDATE buckets SET props = ? WHERE bucket_id = ?",
-                (encode_props(props), bucket.bucket_id),
-            )
-            transaction.note(_BUCKET, str(bucket.bucket_id))
-        return replace(bucket, props=props)
+            return bucket_rows.update_props(transaction, bucket, change)
 
     def bind_bucket_sync(
         self, bucket: Bucket, change: Callable[[BucketProps], BucketProps], now_ns: int
     ) -> Bucket:
         with self.database.transaction() as transaction:
-            row = transaction.execute(
-                f"SELECT {_BUCKET_COLUMNS} FROM buckets WHERE bucket_id = ?", (bucket.bucket_id,)
-            ).fetchone()
-            if row is None:
-                raise NoSuchBucket(bucket=bucket.name)
-            props = change(decode_props(row[-1], bucket.name))
-            transaction.execute("DELETE FROM buckets WHERE bucket_id = ?", (bucket.bucket_id,))
-            cursor = transaction.execute(
-                "INSERT INTO buckets (provider, namespace, name, owner_id, created_ns, region, props)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*row[1:-1], encode_props(props)),
-            )
-            bucket_id = cursor.lastrowid or 0
-            transaction.set_meta(f"{_RETIRED}{bucket.bucket_id}", str(now_ns))
-            transaction.note(_BUCKET, str(bucket.bucket_id))
-            transaction.note(_BUCKET, str(bucket_id))
-        return replace(bucket, bucket_id=bucket_id, props=props)
+            return bucket_rows.bind(transaction, bucket, change, now_ns)
 
     def retired_buckets(self) -> Sequence[RetiredBucket]:
-        found = self.database.metas(_RETIRED)
-        return [RetiredBucket(int(name), int(at_ns)) for name, at_ns in found]
+        return bucket_rows.retired(self.database)
 
     def forget_retired_sync(self, bucket_id: int) -> None:
         with self.database.transaction() as change:
-            change.execute("DELETE FROM meta WHERE name = ?", (f"{_RETIRED}{bucket_id}",))
+            bucket_rows.forget_retired(change, bucket_id)
 
     def rename_bucket_sync(self, bucket: Bucket, to: BucketRef) -> Bucket:
         with self.database.transaction() as change:
-            row = change.execute(
-                "SELECT props FROM buckets WHERE bucket_id = ?", (bucket.bucket_id,)
-            ).fetchone()
-            if row is None:
-                raise NoSuchBucket(bucket=bucket.name)
-            taken = change.execute(
-                "SELECT 1 FROM buckets WHERE provider = ? AND namespace = ? AND name = ?",
-                (to.provider, to.namespace, to.name),
-            ).fetchone()
-            if taken:
-                raise BucketExists(bucket=to.name, ref=to)
-            props = decode_props(row[0], bucket.name)
-            if props.policy:
-                raise InvalidBucketState(reason="its policy names the bucket; remove that first")
-            change.execute(
-                "UPDATE buckets SET provider = ?, namespace = ?, name = ? WHERE bucket_id = ?",
-                (to.provider, to.namespace, to.name, bucket.bucket_id),
-            )
-            change.note(_BUCKET, str(bucket.bucket_id))
-        return replace(bucket, ref=to, props=props)
+            return bucket_rows.rename(change, bucket, to)
 
     def delete_bucket_sync(self, ref: BucketRef) -> None:
         with self.database.transaction() as change:
-            bucket_id = _bucket_id(change, ref)
-            change.execute("DELETE FROM buckets WHERE bucket_id = ?", (bucket_id,))
-            change.note(_BUCKET, str(bucket_id))
+            bucket_rows.delete(change, ref)
 
     # --- keeping up ---
 
@@ -327,11 +264,14 @@ class EmbeddedControlStore:
             if changes is None:
                 self._read_buckets(reader)
             else:
-                for bucket_id in {int(key) for _, kind, key in changes if kind == _BUCKET}:
+                for bucket_id in {
+                    int(key) for _, kind, key in changes if kind == bucket_rows.CHANGE
+                }:
                     self._read_bucket(reader, bucket_id)
         finally:
             reader.execute("COMMIT")
         self._sorted = {}
+        self._others = None
         self._last_change = last
         self._data_version = version
 
@@ -353,14 +293,14 @@ class EmbeddedControlStore:
         self._users = users
 
     def _read_buckets(self, reader: sqlite3.Connection) -> None:
-        rows = reader.execute(f"SELECT {_BUCKET_COLUMNS} FROM buckets")
+        rows = reader.execute(f"SELECT {bucket_rows.COLUMNS} FROM buckets")
         buckets = [self._decode_bucket(row) for row in rows]
         self._refs = {bucket.bucket_id: bucket.ref for bucket in buckets}
         self._buckets = {bucket.ref: bucket for bucket in buckets}
 
     def _read_bucket(self, reader: sqlite3.Connection, bucket_id: int) -> None:
         row = reader.execute(
-            f"SELECT {_BUCKET_COLUMNS} FROM buckets WHERE bucket_id = ?", (bucket_id,)
+            f"SELECT {bucket_rows.COLUMNS} FROM buckets WHERE bucket_id = ?", (bucket_id,)
         ).fetchone()
         bucket = None if row is None else self._decode_bucket(row)
         ref = self._refs.pop(bucket_id, None)
@@ -404,14 +344,3 @@ def _insert_credential(change: Transaction, credential: Credential) -> None:
 def _require_user(change: Transaction, user_id: UserId) -> None:
     if not change.execute("SELECT 1 FROM users WHERE user_id = ?", (user_id,)).fetchone():
         raise NoSuchUser(user=user_id)
-
-
-def _bucket_id(change: Transaction, ref: BucketRef) -> int:
-    row = change.execute(
-        "SELECT bucket_id FROM buckets WHERE provider = ? AND namespace = ? AND name = ?",
-        (ref.provider, ref.namespace, ref.name),
-    ).fetchone()
-    if row is None:
-        raise NoSuchBucket(bucket=ref.name)
-    bucket_id: int = row[0]
-    return bucket_id

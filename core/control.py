@@ -1,5 +1,5 @@
-"""Owns the seams to the state that all processes share: who may come in and what buckets there are (ControlStore), and
-the keys that wrap data keys (KeyService).
+"""Owns the seams to the state that all processes share: who may come in and what buckets there are (ControlStore), who
+tokens speak for (TokenVerifier), and the keys that wrap data keys (KeyService).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.encryption import DataKey
-from core.names import AccessKey, BucketRef, UserId
-from core.types import Bucket, BucketProps, Credential, User
+from core.names import AccessKey, BucketName, BucketRef, UserId
+from core.types import Bucket, BucketProps, Credential, Identity, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,9 @@ class ControlStore(Protocol):
     def bucket(self, ref: BucketRef) -> Bucket | None: ...
     def buckets(self, owner_id: UserId | None = None) -> Sequence[Bucket]:
         """In order of name."""
+
+    def other_buckets(self, name: BucketName) -> Sequence[Bucket]:
+        """Those of that name that are at providers or in namespaces. System buckets are none of them."""
 
     def create_bucket_sync(
         self, ref: BucketRef, owner: User, region: str, props: BucketProps, created_ns: int
@@ -90,3 +93,19 @@ class KeyService(Protocol):
     async def unwrap(self, key_id: str, wrapped_key: bytes, binding: bytes) -> bytes:
         """A data key back, whichever version of its key wrapped it. Raises NoSuchEncryptionKey, EncryptionKeyDisabled,
         Corrupt, Unavailable."""
+
+
+class TokenVerifier(Protocol):
+    """Knows whose bearer tokens are good."""
+
+    def known(self, token: str) -> Identity | None:
+        """Whom a token speaks for that was found good lately and still is; None if `identity` must tell. Never
+        blocks."""
+
+    async def identity(self, token: str) -> Identity:
+        """Whom a token speaks for. Raises core.errors.BadToken (ExpiredToken, RevokedToken); Unavailable while nobody
+        can tell."""
+
+    async def revoke(self, tokens: Sequence[str]) -> int:
+        """Refuse tokens from now on, durably and in every process; what is no token is passed over. Returns how many
+        there were."""

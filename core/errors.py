@@ -1,8 +1,8 @@
 """The one tree of errors. Raised anywhere, mapped once at each edge (S3 XML, native JSON).
 
     StoreError
-    ├── NotFound              NoSuchBucket, NoSuchKey (KeyIsDeleted), NoSuchVersion, NoSuchUpload, NoSuchUser,
-    │                         NoSuchAccessKey, NoSuchEncryptionKey, NoSuchPolicy, NoSuchInventory
+    ├── NotFound              NoSuchBucket, AmbiguousBucketName, NoSuchKey (KeyIsDeleted), NoSuchVersion, NoSuchUpload,
+    │                         NoSuchUser, NoSuchAccessKey, NoSuchEncryptionKey, NoSuchPolicy, NoSuchInventory
     ├── Conflict              BucketExists, BucketOwnedByYou, BucketNotEmpty, WriteConflict, UserExists,
     │                         InvalidBucketState, VersionIsDeleteMarker, EncryptionKeyDisabled, EncryptionKeyExists,
     │                         InventoryExists
@@ -48,6 +48,10 @@ class NotFound(StoreError):
 
 class NoSuchBucket(NotFound):
     """Fields: bucket."""
+
+
+class AmbiguousBucketName(NotFound):
+    """Several providers or namespaces have a bucket of this name, and nothing said which is meant. Fields: bucket."""
 
 
 class NoSuchKey(NotFound):

@@ -44,9 +44,9 @@ class BucketRef:
     namespace: str = ""
 
     @property
-    def is_for_s3(self) -> bool:
-        """Whether S3 clients see it among their buckets."""
-        return self.provider == "ais" and not self.namespace and not self.name.startswith(".")
+    def is_plain(self) -> bool:
+        """Whether it is what a bare name means first: one of our own, in the global namespace."""
+        return self.provider == "ais" and not self.namespace
 
     @property
     def cluster(self) -> str:

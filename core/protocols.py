@@ -1,6 +1,6 @@
 """Owns the seams that the fronts call: objects (ObjectStore), and with buckets and users (ObjectService); what streams
-in and out of them; who tokens speak for (TokenVerifier); and time (Clock). What lies below is in core.nodes, and the
-seams to users, buckets and keys are in core.control.
+in and out of them; and time (Clock). What lies below is in core.nodes, and the seams to users, tokens, buckets and keys
+are in core.control.
 
 Arguments and results are frozen types of core. Implementations raise core.errors only.
 """
@@ -18,7 +18,7 @@ from core.listing import (
     VersionListPage,
     VersionListQuery,
 )
-from core.names import BucketRef, ObjectKey, UploadId, UserId
+from core.names import BucketName, BucketRef, ObjectKey, UploadId, UserId
 from core.types import (
     NO_CONDITIONS,
     Bucket,
@@ -29,7 +29,6 @@ from core.types import (
     ChecksumType,
     Conditions,
     ExpectedDigest,
-    Identity,
     ObjectAttributes,
     ObjectChanges,
     ObjectInfo,
@@ -336,6 +335,10 @@ class ObjectService(ObjectStore, Protocol):
     def get_bucket(self, ref: BucketRef) -> Bucket:
         """From memory; never blocks. Raises NoSuchBucket."""
 
+    def find_bucket(self, name: BucketName) -> Bucket:
+        """The bucket that a bare name means, as S3 clients say it: ours in the global namespace, or else the one there
+        is at a provider or in a namespace. As `get_bucket`, at the same cost. Raises AmbiguousBucketName too."""
+
     def user(self, user_id: UserId) -> User | None:
         """Who has a canonical id. From memory; never blocks."""
 
@@ -345,7 +348,8 @@ class ObjectService(ObjectStore, Protocol):
     async def list_buckets(
         self, owner_id: UserId, *, prefix: str = "", after: str = "", limit: int | None = None
     ) -> Sequence[Bucket]:
-        """Buckets of an owner that S3 clients see, in name order, names > `after`; all if `limit` is None."""
+        """Buckets of an owner that S3 clients see by their names, each name once, in name order, names > `after`; all
+        if `limit` is None."""
 
     def all_buckets(self) -> Sequence[Bucket]:
         """Every bucket of every owner, provider and namespace, in order of name. From memory; never blocks."""
@@ -387,19 +391,3 @@ class ObjectService(ObjectStore, Protocol):
 
     async def ensure_system_bucket(self, ref: BucketRef) -> Bucket:
         """The bucket of that name, root's own, made if there is none."""
-
-
-class TokenVerifier(Protocol):
-    """Knows whose bearer tokens are good."""
-
-    def known(self, token: str) -> Identity | None:
-        """Whom a token speaks for that was found good lately and still is; None if `identity` must tell. Never
-        blocks."""
-
-    async def identity(self, token: str) -> Identity:
-        """Whom a token speaks for. Raises core.errors.BadToken (ExpiredToken, RevokedToken); Unavailable while nobody
-        can tell."""
-
-    async def revoke(self, tokens: Sequence[str]) -> int:
-        """Refuse tokens from now on, durably and in every process; what is no token is passed over. Returns how many
-        there were."""

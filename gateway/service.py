@@ -13,6 +13,7 @@ from typing import Any
 from backends.cache.store import CachedStore
 from core.control import ControlStore
 from core.errors import (
+    AmbiguousBucketName,
     BucketExists,
     BucketNotEmpty,
     BucketOwnedByYou,
@@ -103,6 +104,18 @@ class SingleNodeService:
             raise NoSuchBucket(bucket=ref.name)
         return bucket
 
+    def find_bucket(self, name: BucketName) -> Bucket:
+        bucket = self._control.bucket(BucketRef(name))
+        return self._other_bucket(name) if bucket is None else bucket
+
+    def _other_bucket(self, name: BucketName) -> Bucket:
+        others = self._control.other_buckets(name)
+        if not others:
+            raise NoSuchBucket(bucket=name)
+        if len(others) > 1:
+            raise AmbiguousBucketName(bucket=name)
+        return others[0]
+
     def user(self, user_id: UserId) -> User | None:
         return self._control.user(user_id)
 
@@ -121,9 +134,19 @@ class SingleNodeService:
         found = [
             bucket
             for bucket in self._control.buckets(None if sees_all else owner_id)
-            if bucket.name > after and bucket.name.startswith(prefix) and bucket.ref.is_for_s3
+            if bucket.name > after
+            and bucket.name.startswith(prefix)
+            and not bucket.name.startswith(".")
+            and (bucket.ref.is_plain or self._is_found(bucket))
         ]
         return found if limit is None else found[:limit]
+
+    def _is_found(self, bucket: Bucket) -> bool:
+        """Whether a bare name may mean it, so that it is listed: of several that it may mean, the first."""
+        name = bucket.ref.name
+        if self._control.bucket(BucketRef(name)) is not None:
+            return False
+        return self._control.other_buckets(name)[0].ref == bucket.ref
 
     def all_buckets(self) -> Sequence[Bucket]:
         return self._control.buckets()

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from core.access import NO_FACTS, Decision, Resource, authorize, denied
 from core.conditions import check_copy_source
+from core.control import TokenVerifier
 from core.light import light
 from core.names import ObjectKey
-from core.protocols import BodyStream, Clock, ObjectReader, ObjectService, TokenVerifier
+from core.protocols import BodyStream, Clock, ObjectReader, ObjectService
 from core.types import Bucket, Conditions, Identity, ObjectInfo
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from core.configs.cors import CorsRule
 from core.cors import allows_any_origin, find_rule
-from core.errors import NoSuchBucket
-from core.names import BucketName, BucketRef
+from core.errors import AmbiguousBucketName, NoSuchBucket
+from core.names import BucketName
 from core.protocols import ObjectService
 from s3api.call import Request
 from s3api.response_headers import HeaderList
@@ -23,8 +23,8 @@ def answer_headers(store: ObjectService, request: Request, origin: str) -> Heade
     As S3 does it, a method that the request names as a preflight would is what the rules are asked for.
     """
     try:
-        rules = store.get_bucket(BucketRef(BucketName(request.bucket or ""))).props.cors
-    except NoSuchBucket:
+        rules = store.find_bucket(BucketName(request.bucket or "")).props.cors
+    except (NoSuchBucket, AmbiguousBucketName):
         return []
     if not rules or request.method == "OPTIONS":
         return []

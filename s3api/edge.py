@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from core.errors import Denied, NoSuchBucket, StoreError, Unavailable, VersionIsDeleteMarker
 from core.events import with_origin
-from core.names import BucketName, BucketRef, parse_bucket_name, parse_object_key
+from core.names import BucketName, parse_bucket_name, parse_object_key
 from core.protocols import Clock, ObjectService
 from core.types import ANONYMOUS, Bucket
 from s3api import cors
@@ -31,6 +31,7 @@ from s3api.call import (
     TokenAwaited,
 )
 from s3api.document import read_document
+from s3api.elsewhere import check_served
 from s3api.errors import HOST_ID, error_response
 from s3api.gate import Gate
 from s3api.headers import parse_copy_source
@@ -134,7 +135,7 @@ class S3Front:
         if request.log_entries is not None or self.server_log is None or not request.bucket:
             return
         try:
-            bucket = self._store.get_bucket(BucketRef(BucketName(request.bucket)))
+            bucket = self._store.find_bucket(BucketName(request.bucket))
         except StoreError:
             return
         if bucket.props.logging is not None:
@@ -218,6 +219,8 @@ class S3Front:
         if operation.level is Level.OBJECT:
             call.key = parse_object_key(request.key or b"")
         await self._gate.admit(call, operation)
+        if bucket.props.backend is not None:
+            check_served(operation.name, bucket)
         if operation.needs_source:
             call.resolve_source = self._resolve_source
             call.source = await self._resolve_source(call)
@@ -239,7 +242,7 @@ class S3Front:
 
     def _bucket(self, name: str) -> Bucket:
         try:
-            return self._store.get_bucket(BucketRef(BucketName(name)))
+            return self._store.find_bucket(BucketName(name))
         except NoSuchBucket:
             parse_bucket_name(
                 name

@@ -86,6 +86,12 @@ ROWS: Mapping[type[StoreError], Row] = {
         "The specified bucket does not exist",
         _field("BucketName", "bucket"),
     ),
+    errors.AmbiguousBucketName: Row(
+        "AmbiguousBucketName",
+        404,
+        "Several providers have a bucket of this name; name the one that is meant by the native API, or rename ours",
+        _field("BucketName", "bucket"),
+    ),
     errors.NoSuchKey: Row(
         "NoSuchKey", 404, "The specified key does not exist.", _field("Key", "key")
     ),

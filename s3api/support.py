@@ -14,6 +14,7 @@ from typing import Any
 from botocore.loaders import Loader
 
 from s3api.call import Level, Row
+from s3api.elsewhere import REFUSED
 from s3api.peers import PEERS, Peer
 from s3api.router import TABLE
 
@@ -103,6 +104,13 @@ Where weir differs from Amazon S3 on purpose:
 - A version id that could be some store's is looked for, and is `404 NoSuchVersion` if there is none; S3 tells ids that
   are not of its own making apart as `400 InvalidArgument`.
 
+Of buckets that live elsewhere ([cloud.md](cloud.md)), S3 clients see those of all providers and namespaces by their
+bare names. A bucket of weir's own is meant first; a name that several others have is `404 AmbiguousBucketName`, and a
+new bucket does not get a name that one of them has (`409`). Policies, ACLs, ownership, CORS, website, tags and logging
+are weir's own there, and so is the region, which clients sign for. What only the place where the objects are could keep
+its word on answers `501 NotImplemented`: {refused}. So does DeleteBucket of a provider's bucket, which nothing deletes
+there from here.
+
 Of a bucket with the tag `weir:shard-view` = `on`, members of archives can be listed and read as keys: see
 [shards.md](shards.md).
 """
@@ -130,7 +138,7 @@ def render() -> str:
     """The whole page."""
     served = {row.operation.name for row in TABLE}
     model: dict[str, Any] = Loader().load_service_model("s3", "service-2")["operations"]
-    lines = [_HEAD.format(served=len(served))]
+    lines = [_HEAD.format(served=len(served), refused=", ".join(sorted(REFUSED)))]
     lines += [_PEERS_HEAD, *map(_source, PEERS), ""]
     for level, title in _LEVELS.items():
         lines += [f"## {title}", "", *_table_head("operation", "request", "notes")]

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from core.configs.website import Redirect, Website
 from core.errors import Denied, NoSuchKey, NotModified, StoreError
-from core.names import BucketName, BucketRef, parse_object_key
+from core.names import BucketName, parse_object_key
 from core.protocols import BodyStream
 from core.types import ANONYMOUS, Identity
 from core.website import find_rule, path_of, redirect_url
@@ -75,7 +75,7 @@ async def visit(call: Call) -> Response:
             return await preflight(call)
         if request.method not in _METHODS:
             raise MethodNotAllowed(method=request.method, resource="OBJECT", allowed=_METHODS)
-        call.bucket = call.store.get_bucket(BucketRef(BucketName(request.bucket or "")))
+        call.bucket = call.store.find_bucket(BucketName(request.bucket or ""))
         if call.bucket.props.logging is not None:
             visited = (request.key or b"").decode("utf-8", "replace")
             operation = f"WEBSITE.{request.method}.OBJECT"

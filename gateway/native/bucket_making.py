@@ -58,7 +58,7 @@ async def make_bucket(call: NativeCall, ref: BucketRef, wanted: Any = None) -> B
     is_probed = not call.request.flag("dont_head_remote_bck")
     bucket = await _found(call, Bucket(ref, 0, owner, 0, "", made), is_probed=is_probed)
     return await call.store.create_bucket(
-        ref, owner=owner, region=bucket.region, props=bucket.props
+        ref, owner=owner, region=services.region, props=bucket.props
     )
 
 
@@ -111,7 +111,8 @@ async def _add(call: NativeCall, ref: BucketRef, *, is_probed: bool, is_kept: bo
         call.visited = found
         return
     try:
-        await call.store.create_bucket(ref, owner=owner, region=found.region, props=found.props)
+        region = call.services.region
+        await call.store.create_bucket(ref, owner=owner, region=region, props=found.props)
     except (BucketExists, BucketOwnedByYou):
         return  # Somebody else's first use came before.
 
@@ -149,7 +150,7 @@ async def _found(call: NativeCall, bucket: Bucket, *, is_probed: bool) -> Bucket
         _check_way(call, bucket)
         return bucket
     said = await look_up(call, bucket)
-    return replace(bucket, region=said.region)
+    return replace(bucket, props=props.in_region(bucket.props, said.region))
 
 
 def _check_way(call: NativeCall, bucket: Bucket) -> None:

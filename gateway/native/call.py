@@ -10,12 +10,13 @@ from typing import Any
 
 from core.backends import Backends
 from core.claims import Permission
+from core.control import TokenVerifier
 from core.errors import InvalidKey
 from core.inventories import Inventories, NoInventories
 from core.jobs import JobStore, StandingJobs
 from core.load import Load
 from core.names import BucketRef, ObjectKey, parse_object_key
-from core.protocols import BodyStream, Clock, ObjectReader, ObjectService, TokenVerifier
+from core.protocols import BodyStream, Clock, ObjectReader, ObjectService
 from core.shards import Shards
 from core.types import Bucket, BucketProps, Identity
 from gateway.batch.nodes import BatchNodes

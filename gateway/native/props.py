@@ -35,6 +35,7 @@ from gateway.native.prop_kinds import (
 from gateway.native.request import bucket_ref
 
 _NAMED, _SPACES = ("name", "provider"), ("uuid", "name")
+_MAX_REGION = 64
 _MAX_FEATURES = 2**28 - 1
 _COMPRESSION = choice("never", "always")
 _IGNORED = frozenset({"force"})
@@ -195,6 +196,19 @@ def changed(props: BucketProps, wanted: Any, ref: BucketRef | None = None) -> Bu
             continue
         props = _changed_one(props, str(name), value)
     return props
+
+
+def in_region(props: BucketProps, region: str) -> BucketProps:
+    """The properties of a bucket that its provider has in a region, unless they say another. S3 clients see weir's own
+    region, which they sign for."""
+    binding, native = props.backend, props.native
+    is_told = "extra.aws.cloud_region" in native.sections
+    if binding is None or binding.bucket.provider != "aws" or is_told or not region:
+        return props
+    if len(region) > _MAX_REGION or not region.isprintable():
+        return props
+    sections = {**native.sections, "extra.aws.cloud_region": json.dumps(region)}
+    return replace(props, native=replace(native, sections=sections))
 
 
 def uses_backends(wanted: Any) -> bool:

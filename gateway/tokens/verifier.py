@@ -37,7 +37,7 @@ class Trust:
 
 
 class Tokens:
-    """Implements core.protocols.TokenVerifier."""
+    """Implements core.control.TokenVerifier."""
 
     def __init__(
         self, control: ControlStore, records: TokenRecords, rules: ClaimRules, clock: Clock
@@ -70,7 +70,7 @@ class Tokens:
         self._forgotten += 1
 
     def known(self, token: str) -> Identity | None:
-        """As core.protocols.TokenVerifier."""
+        """As core.control.TokenVerifier."""
         if self.records.stamp() != self._stamp or len(token) > MAX_TOKEN_BYTES:
             return None
         found = self._cached.get(_digest(token))
@@ -79,7 +79,7 @@ class Tokens:
         return found[0]
 
     async def identity(self, token: str) -> Identity:
-        """As core.protocols.TokenVerifier."""
+        """As core.control.TokenVerifier."""
         judged_by = (self.records.stamp(), self._forgotten)
         parsed = parse_token(token)
         if self.records.is_revoked(parsed.digest):
@@ -103,7 +103,7 @@ class Tokens:
         return Identity(account, claims=checked.claims), checked.until_ns
 
     async def revoke(self, tokens: Sequence[str]) -> int:
-        """As core.protocols.TokenVerifier."""
+        """As core.control.TokenVerifier."""
         return await asyncio.to_thread(self._revoke_sync, tokens)
 
     def _revoke_sync(self, tokens: Sequence[str]) -> int:
@@ -160,7 +160,7 @@ def _digest(token: str) -> bytes:
 
 
 def revoke_sync(records: TokenRecords, tokens: Sequence[str], now_ns: int, max_age_s: float) -> int:
-    """As core.protocols.TokenVerifier.revoke. A token that lives longer than any may is remembered no longer."""
+    """As core.control.TokenVerifier.revoke. A token that lives longer than any may is remembered no longer."""
     latest_ns = now_ns + int(max_age_s * NS_PER_S)
     digests = {}
     for token in tokens:

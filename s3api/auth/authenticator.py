@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from core.control import TokenVerifier
 from core.errors import BadToken
-from core.protocols import TokenVerifier
 from core.types import ANONYMOUS, Credential, Identity
 from s3api.auth import sigv2, sigv4
 from s3api.auth.body import UNCHECKED, UNSIGNED, Unchecked, open_body

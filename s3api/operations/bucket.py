@@ -6,7 +6,13 @@ import re
 from dataclasses import replace
 
 from core.configs.versioning import ObjectLock, Versioning
-from core.errors import BucketExists, BucketOwnedByYou
+from core.errors import (
+    AmbiguousBucketName,
+    BucketExists,
+    BucketNotEmpty,
+    BucketOwnedByYou,
+    NoSuchBucket,
+)
 from core.names import BucketRef, parse_bucket_name
 from core.types import BucketProps
 from s3api.acls import read_acl
@@ -39,6 +45,7 @@ async def create_bucket(call: Call) -> Response:
     if headers.get(_LOCK_ENABLED, "").strip().lower() == "true":
         props = replace(props, versioning=Versioning.ENABLED, object_lock=ObjectLock())
     region = await _requested_region(call)
+    _check_name_is_free(call, ref)
     owner = call.identity.user
     assert owner is not None, "the edge lets no anonymous caller create buckets"
     check_ownership(props, owner.user_id)
@@ -50,6 +57,19 @@ async def create_bucket(call: Call) -> Response:
         if call.store.get_bucket(ref).props.acl != props.acl:
             raise BucketExists(bucket=ref.name) from None
     return Response(200, [(b"location", b"/" + ref.name.encode())])
+
+
+def _check_name_is_free(call: Call, ref: BucketRef) -> None:
+    """A bare name that means a bucket at a provider is not taken from it. Raises BucketExists, BucketOwnedByYou."""
+    try:
+        other = call.store.find_bucket(ref.name)
+    except NoSuchBucket:
+        return
+    except AmbiguousBucketName:
+        raise BucketExists(bucket=ref.name) from None
+    if not other.ref.is_plain:
+        is_own = other.owner.user_id == call.identity.user_id
+        raise (BucketOwnedByYou if is_own else BucketExists)(bucket=ref.name)
 
 
 async def _requested_region(call: Call) -> str:
@@ -86,7 +106,14 @@ async def head_bucket(call: Call) -> Response:
 
 
 async def delete_bucket(call: Call) -> Response:
-    await call.store.delete_bucket(call.target_bucket)
+    bucket = call.target_bucket
+    if bucket.props.backend is None:
+        await call.store.delete_bucket(bucket)
+    elif await call.store.is_empty(bucket):
+        # What it was bound to stays, as the bucket there.
+        await call.store.destroy_bucket(bucket)
+    else:
+        raise BucketNotEmpty(bucket=bucket.name)
     return Response(204)
 
 

@@ -8,8 +8,8 @@ from xml.etree.ElementTree import Element
 
 from core.configs.cors import CorsRule
 from core.cors import find_rule
-from core.errors import EntityTooLarge, NoSuchBucket
-from core.names import BucketName, BucketRef
+from core.errors import AmbiguousBucketName, EntityTooLarge, NoSuchBucket
+from core.names import BucketName
 from s3api.call import Call, Response
 from s3api.cors import REQUEST_METHOD, rule_headers
 from s3api.protocol_errors import (
@@ -52,8 +52,8 @@ async def preflight(call: Call) -> Response:
         raise BadPreflight(reason=f"Invalid Access-Control-Request-Method: {method or 'null'}")
     resource = "OBJECT" if call.request.key else "BUCKET"
     try:
-        bucket = call.store.get_bucket(BucketRef(BucketName(call.request.bucket or "")))
-    except NoSuchBucket:
+        bucket = call.store.find_bucket(BucketName(call.request.bucket or ""))
+    except (NoSuchBucket, AmbiguousBucketName):
         reason = "CORSResponse: Bucket not found"
         raise PreflightForbidden(method=method, resource=resource, reason=reason) from None
     if not bucket.props.cors:

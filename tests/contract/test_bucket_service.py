@@ -13,8 +13,10 @@ import pytest
 
 from backends.memory import MemoryStore
 from cluster.control import EmbeddedControlStore
+from core.configs.backend import BackendBinding
 from core.configs.logging import Logging
 from core.errors import (
+    AmbiguousBucketName,
     BucketExists,
     InvalidBucketState,
     NoSuchBucket,
@@ -197,7 +199,71 @@ def test_rename_of_a_bucket_that_others_log_into(setting: Setting) -> None:
 # --- listing -----------------------------------------------------------------------------------------------------
 
 
-def test_only_plain_buckets_are_s3_s(setting: Setting) -> None:
+def test_what_a_bare_name_means(setting: Setting) -> None:
+    service = setting.service
+
+    def make(of: BucketRef) -> Bucket:
+        making = service.create_bucket(of, owner=ALICE, region="", props=BucketProps())
+        made: Bucket = setting.run(making)
+        return made
+
+    def listed() -> list[BucketRef]:
+        return [each.ref for each in setting.run(service.list_buckets(ALICE.user_id))]
+
+    far = make(ref("data", "aws"))
+    assert service.find_bucket(BucketName("data")) == far
+    assert listed() == [far.ref]
+    team = make(ref("data", "gcp", "@#team"))
+    with pytest.raises(AmbiguousBucketName):
+        service.find_bucket(BucketName("data"))
+    assert listed() == [far.ref]
+    plain = make(ref("data"))
+    assert service.find_bucket(BucketName("data")) == plain
+    assert listed() == [plain.ref]
+    for each in (plain, team):
+        setting.run(service.delete_bucket(each))
+    assert service.find_bucket(BucketName("data")) == far
+    setting.run(service.delete_bucket(far))
+    with pytest.raises(NoSuchBucket):
+        service.find_bucket(BucketName("data"))
+    setting.run(service.ensure_system_bucket(ref(".sys-shardidx")))
+    make(ref(".sys-shardidx", "aws"))
+    assert service.find_bucket(BucketName(".sys-shardidx")).ref.is_plain
+    assert listed() == []
+
+
+def test_a_bucket_bound_anew_has_nothing_of_before(setting: Setting) -> None:
+    service = setting.service
+    bucket = setting.make("mine")
+    first, second = (BackendBinding(ref(name, "aws")) for name in ("one", "two"))
+
+    def to(binding: BackendBinding) -> Callable[[BucketProps], BucketProps]:
+        return lambda props: replace(props, backend=binding, tags={"k": "v"})
+
+    bound = setting.run(service.bind_bucket(bucket, to(first)))
+    assert service.get_bucket(bucket.ref) == bound
+    assert (bound.props.backend, bound.props.tags) == (first, {"k": "v"})
+    again = setting.run(service.bind_bucket(bound, to(second)))
+    assert len({bucket.bucket_id, bound.bucket_id, again.bucket_id}) == 3
+    assert (again.created_ns, again.owner, again.ref) == (bucket.created_ns, ALICE, bucket.ref)
+    assert service.get_bucket(bucket.ref) == again
+    with pytest.raises(NoSuchBucket):
+        setting.run(service.bind_bucket(bound, to(first)))
+
+
+def test_a_bucket_with_objects_of_its_own_is_not_bound(setting: Setting) -> None:
+    bucket = setting.make("mine")
+    setting.run(put(setting.service, bucket, "k", b"1"))
+    binding = BackendBinding(ref("one", "aws"))
+    with pytest.raises(InvalidBucketState):
+        setting.run(
+            setting.service.bind_bucket(bucket, lambda props: replace(props, backend=binding))
+        )
+    assert setting.service.get_bucket(bucket.ref) == bucket
+    setting.run(put(setting.service, bucket, "still open", b"2"))
+
+
+def test_system_buckets_are_not_s3_s(setting: Setting) -> None:
     service = setting.service
     setting.make("plain")
     for other in (ref("b", namespace="@#mine"), ref("cloud", "aws")):
@@ -208,4 +274,4 @@ def test_only_plain_buckets_are_s3_s(setting: Setting) -> None:
     assert [each.name for each in service.all_buckets()] == [".sys-shardidx", "b", "cloud", "plain"]
     for user in (ROOT, ALICE):
         listed = setting.run(service.list_buckets(user.user_id))
-        assert {each.name for each in listed} <= {"plain"}
+        assert {each.name for each in listed} <= {"b", "cloud", "plain"}
