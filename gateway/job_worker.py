@@ -24,6 +24,7 @@ from gateway.shards import open_shards
 from gateway.startup import open_control, server_log_directory
 from jobs.bucket_repair import BucketRepairJob
 from jobs.event_delivery import EventDelivery, Pace
+from jobs.inventory_upkeep import InventoryUpkeep
 from jobs.load import LoadMonitor, SystemProbe
 from jobs.periodic import ShouldStop, ThreadJob
 from jobs.queue import JobQueue
@@ -35,6 +36,7 @@ from storage.node import LocalNode
 
 _REPAIR_INTERVAL_S = 15.0
 _REPLICAS_INTERVAL_S = 2.0
+_INVENTORIES_INTERVAL_S = 15.0
 
 
 def run_job_worker(config: Config, parent_alive_fd: int, *, started_ns: int) -> None:
@@ -84,7 +86,11 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
                 )
                 async with asyncio.TaskGroup() as group:
                     measuring = group.create_task(load.run())
-                    group.create_task(JobRunner(housekeeping).run(stop))
+                    inventories = InventoryUpkeep(
+                        *(_INVENTORIES_INTERVAL_S, node, service.inventories),
+                        *(control, records, clock),
+                    )
+                    group.create_task(JobRunner([*housekeeping, inventories]).run(stop))
                     group.create_task(
                         _delivery(config, node, ChangedShards(node, shards, control)).run(stop)
                     )

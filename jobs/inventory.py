@@ -78,6 +78,19 @@ class InventoryOrder:
         return said
 
     @classmethod
+    def again(cls, facts: InventoryFacts) -> InventoryOrder:
+        """For an inventory in the place of one that there is, whatever others the bucket has."""
+        return cls(
+            name=facts.name,
+            prefix=facts.prefix,
+            props=facts.props,
+            names_per_chunk=facts.names_per_chunk,
+            refresh_s=facts.refresh_s,
+            force=True,
+            multi=True,
+        )
+
+    @classmethod
     def read(cls, arguments: Mapping[str, str]) -> InventoryOrder:
         """From a job's arguments; what is not said is as usual."""
         return cls(

@@ -14,6 +14,7 @@ from core.types import Bucket, BucketProps
 from gateway.cli.options import UsageError
 from gateway.config import Config
 from jobs.buckets import BUCKET_ID, OPTIONS, USER, CopyOptions
+from jobs.inventory import CREATE_INVENTORY, InventoryOrder
 
 _COPY, _MOVE = "copy-bck", "move-bck"
 _COPY_ALONE = ("prefix", "prepend", "ext", "dry_run", "sync", "keep_going", "flat", "parallel")
@@ -27,7 +28,7 @@ def job_arguments(
     kind = options.kind if found is None else found.kind
     if kind != _COPY:
         for name in _COPY_ALONE:
-            if getattr(options, name):
+            if getattr(options, name) and (kind, name) != (CREATE_INVENTORY, "prefix"):
                 raise UsageError(f"--{name.replace('_', '-')} is for {_COPY} alone")
     if kind in (_COPY, _MOVE):
         return kind, _two_buckets(kind, options, config, control)
@@ -37,7 +38,15 @@ def job_arguments(
         raise UsageError(f"{kind} needs --bucket")
     if not options.bucket:
         return kind, {}
+    if kind == CREATE_INVENTORY:
+        return kind, _inventory(_bucket(control, options.bucket), options.prefix)
     return kind, {BUCKET: ref_text(_bucket(control, options.bucket).ref)}
+
+
+def _inventory(bucket: Bucket, prefix: str) -> dict[str, str]:
+    if bucket.props.backend is None:
+        raise UsageError(f"{bucket.name} lives here; inventories are of buckets that do not")
+    return InventoryOrder(prefix=prefix, force=True).arguments(bucket)
 
 
 def _two_buckets(

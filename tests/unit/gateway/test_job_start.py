@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster.control import EmbeddedControlStore
+from core.configs.backend import BackendBinding
 from core.names import BucketName, BucketRef, UserId
 from core.types import BucketProps, User
 from gateway.cli.arguments import JOB_KINDS, build_parser
@@ -16,6 +17,7 @@ from gateway.cli.job_start import job_arguments
 from gateway.cli.options import UsageError
 from gateway.config import Config
 from jobs.buckets import CopyOptions
+from jobs.inventory import InventoryOrder
 
 OWNER = User(UserId("o" * 64), "owner", "owner")
 
@@ -27,6 +29,9 @@ def control(tmp_path: Path) -> Iterator[EmbeddedControlStore]:
         for name in ("one", "two"):
             ref = BucketRef(BucketName(name))
             opened.create_bucket_sync(ref, OWNER, "us-east-1", BucketProps(), 1)
+        cloud = BucketRef(BucketName("cloud"), "aws")
+        remote = BucketProps(backend=BackendBinding(cloud))
+        opened.create_bucket_sync(cloud, OWNER, "us-east-1", remote, 1)
         yield opened
 
 
@@ -50,6 +55,9 @@ def ask(control: EmbeddedControlStore, *words: str) -> tuple[str, dict[str, str]
         (["lru", "--prefix", "x"], "copy-bck alone"),
         (["lru", "--to", "one"], "copy-bck and move-bck alone"),
         (["load-lom-cache"], "needs --bucket"),
+        (["create-inventory"], "needs --bucket"),
+        (["create-inventory", "--bucket", "one"], "lives here"),
+        (["create-inventory", "--bucket", "one", "--sync"], "copy-bck alone"),
     ],
 )
 def test_mistakes(control: EmbeddedControlStore, words: list[str], said: str) -> None:
@@ -59,7 +67,8 @@ def test_mistakes(control: EmbeddedControlStore, words: list[str], said: str) ->
 
 def test_every_kind_can_be_asked_for(control: EmbeddedControlStore) -> None:
     for kind in JOB_KINDS:
-        assert ask(control, kind, "--bucket", "one", *_to(kind))[0] == kind
+        bucket = "aws://cloud" if kind == "create-inventory" else "one"
+        assert ask(control, kind, "--bucket", bucket, *_to(kind))[0] == kind
 
 
 def _to(kind: str) -> list[str]:
@@ -75,6 +84,13 @@ def test_a_copy_makes_its_target(control: EmbeddedControlStore) -> None:
     assert (arguments["bucket"], arguments["to_bucket"]) == ("one", "new")
     options = CopyOptions.parse(arguments["options"])
     assert options == CopyOptions(extensions={"jpeg": "jpg"}, workers=3)
+
+
+def test_an_inventory_is_made_anew(control: EmbeddedControlStore) -> None:
+    words = ["--bucket", "aws://cloud", "--prefix", "p/"]
+    _, arguments = ask(control, "create-inventory", *words)
+    assert arguments["bucket"] == "aws:///cloud"
+    assert InventoryOrder.read(arguments) == InventoryOrder(prefix="p/", force=True)
 
 
 def test_a_dry_run_makes_nothing(control: EmbeddedControlStore) -> None:
