@@ -24,7 +24,13 @@ def _azure(account: Account) -> Backend:
     return AzureBackend(account)
 
 
-ADAPTERS: Mapping[str, Adapter] = {"azure": _azure}
+def _http(account: Account) -> Backend:
+    from backends.http import HttpBackend
+
+    return HttpBackend(account)
+
+
+ADAPTERS: Mapping[str, Adapter] = {"azure": _azure, "ht": _http}
 """By provider."""
 
 
