@@ -107,7 +107,10 @@ class HttpClient:
 
     async def _redirected(self, url: str, location: str, origin: SplitResult, key: str) -> str:
         """Where a redirect leads. Raises NoSuchKey for a directory, Unsupported for where nobody is to go."""
-        target = urljoin(url, location)
+        try:
+            target = urljoin(url, location)
+        except ValueError:
+            target = ""
         before, after = urlsplit(url), _parsed(target)
         if after is None:
             raise Unsupported(what=key, reason="the server redirects to what is not HTTP")

@@ -30,6 +30,7 @@ def info_of(key: ObjectKey, headers: Mapping[str, str], size_bytes: int) -> Obje
     if not remote_etag and modified:
         remote_etag = f"at-{_digest(modified, size_bytes)}"
     said = {name: headers[name] for name in _KEPT if headers.get(name)}
+    said.setdefault("content-type", "application/octet-stream")
     return ObjectInfo(
         key,
         size_bytes,

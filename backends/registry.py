@@ -38,8 +38,11 @@ _ASKED = {
     "aws": ("endpoint", "cloud_region", "profile"),
     "gcp": ("application_creds",),
     "oci": ("region",),
+    "ht": ("original_url",),
 }
 """Of a bucket's properties `extra.PROVIDER.*`, those that say by which way it is reached."""
+_SECTION = {"ht": "http"}
+"""Of providers whose properties are not called as they are."""
 
 
 class OpenBackends:
@@ -64,9 +67,8 @@ class OpenBackends:
         binding = bucket.props.backend
         assert binding is not None
         ref, native = binding.bucket, bucket.props.native
-        extra = tuple(
-            text(native, f"extra.{ref.provider}.{name}") for name in _ASKED.get(ref.provider, ())
-        )
+        section = f"extra.{_SECTION.get(ref.provider, ref.provider)}"
+        extra = tuple(text(native, f"{section}.{name}") for name in _ASKED.get(ref.provider, ()))
         backend = self._by(_Way(ref.provider, binding.account, ref.namespace, extra))
         if self._shared is not None and isinstance(backend, Retrying):
             return limited(backend, bucket, self._shared)
@@ -148,6 +150,9 @@ def _derived(account: Account, extra: tuple[str, ...]) -> Account:
     if "profile" in said:
         # Its credentials are the profile's, not the account's own.
         account = replace(account, profile=said["profile"], secrets={})
+    if "original_url" in said:
+        # The account's credentials are not for whatever server a bucket names.
+        account = replace(account, endpoint=said["original_url"], secrets={})
     if "application_creds" in said:
         settings = {**account.settings, "application_creds": said["application_creds"]}
         account = replace(account, settings=settings, secrets={})

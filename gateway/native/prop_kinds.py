@@ -15,6 +15,7 @@ Kind = Callable[[str, Any], Any]
 _MAX_COUNT = 2**63 - 1
 _MAX_TEXT = 256
 _DURATION = re.compile(r"(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+|0\Z")
+_VERB_COUNT = re.compile(r"(get|put|delete|head|list):[1-9][0-9]{0,9}", re.IGNORECASE)
 _SIZE = re.compile(r"\d+(\.\d+)?\s*([KMGTP]i?)?B?\Z", re.IGNORECASE)
 
 
@@ -65,6 +66,14 @@ def SIZE(name: str, value: Any) -> str:
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or len(text) > _MAX_TEXT or not _SIZE.match(text):
         raise _bad(name, value, "a size such as 1GiB")
+    return text
+
+
+def VERB_COUNTS(name: str, value: Any) -> str:
+    """Numbers by verb: get:5000 delete:1000."""
+    text = TEXT(name, value)
+    if not all(_VERB_COUNT.fullmatch(each) for each in text.split()):
+        raise _bad(name, value, "a list such as get:5000 delete:1000")
     return text
 
 

@@ -26,6 +26,7 @@ from gateway.native.prop_kinds import (
     DURATION,
     SIZE,
     TEXT,
+    VERB_COUNTS,
     Kind,
     choice,
     only,
@@ -52,7 +53,6 @@ def _fixed(value: Any, reason: str) -> _Property:
     return _Property(value, only(value, reason))
 
 
-_NO_LIMITS = "calls to backends are not limited by bucket"
 _UNSERVED = "is not served"
 _PROPERTIES: Mapping[str, _Property] = {
     "checksum.type": _fixed("md5", "objects have the MD5 that S3 asks for"),
@@ -87,11 +87,11 @@ _PROPERTIES: Mapping[str, _Property] = {
     ),
     "chunks.checkpoint_every": _Property(0, COUNT),
     "chunks.flags": _Property(0, COUNT),
-    "rate_limit.backend.enabled": _fixed(False, _NO_LIMITS),
+    "rate_limit.backend.enabled": _Property(False, BOOL),
     "rate_limit.backend.interval": _Property("1m", DURATION),
     "rate_limit.backend.max_tokens": _Property(1000, COUNT),
     "rate_limit.backend.num_retries": _Property(3, COUNT),
-    "rate_limit.backend.per_op_max_tokens": _Property("", TEXT),
+    "rate_limit.backend.per_op_max_tokens": _Property("", VERB_COUNTS),
     "rate_limit.frontend.enabled": _fixed(False, "a limit by bucket " + _UNSERVED),
     "rate_limit.frontend.interval": _Property("1m", DURATION),
     "rate_limit.frontend.max_tokens": _Property(1000, COUNT),
@@ -106,9 +106,10 @@ _PROPERTIES: Mapping[str, _Property] = {
     "extra.aws.multipart_size": _Property("0", SIZE),
     "extra.gcp.application_creds": _Property("", TEXT),
     "extra.oci.region": _Property("", TEXT),
+    "extra.http.original_url": _Property("", TEXT),
     "extra.custom": _Property("", TEXT),
 }
-_OF_BACKENDS = ("extra.aws.", "extra.gcp.", "extra.oci.")
+_OF_BACKENDS = ("extra.aws.", "extra.gcp.", "extra.oci.", "extra.http.")
 _SECTIONS = frozenset(name.partition(".")[0] for name in _PROPERTIES)
 _BINDING = "backend_bck"
 _EXCLUSIVE_FEATURES = 1 << 11 | 1 << 12

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tests.conformance.azure_subject import AzureSubject
+from tests.conformance.http_subject import HttpSubject, PlainHttpSubject
 from tests.conformance.memory_subject import MemorySubject
 from tests.conformance.subject import Subject
 from tests.conformance.wrapped_subject import WrappedSubject
@@ -12,6 +13,8 @@ from tests.counterparts.started import Counterparts
 
 SUBJECTS: Mapping[str, Callable[[Counterparts], Subject]] = {
     "azure": AzureSubject,
+    "http": HttpSubject,
+    "http plain": PlainHttpSubject,
     "memory": lambda _: MemorySubject(),
     "wrapped": lambda _: WrappedSubject(),
 }

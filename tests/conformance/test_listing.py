@@ -48,6 +48,7 @@ async def test_list_buckets(subject: Subject, bucket: str) -> None:
 
 
 async def test_empty_bucket(subject: Subject, bucket: str) -> None:
+    subject.need("list")
     page = await subject.backend.list_page(bucket, ListQuery())
     assert (list(page.entries), list(page.common_prefixes)) == ([], [])
     assert not page.is_truncated

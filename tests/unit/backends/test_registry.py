@@ -142,3 +142,11 @@ def test_adapters_are_wrapped_and_buckets_have_their_limits() -> None:
         await backends.close()
 
     asyncio.run(run())
+
+
+def test_a_server_that_a_bucket_names_gets_no_credentials_of_an_account() -> None:
+    account = Account("ht", endpoint="https://here", secrets={"token": "t"})
+    backends = OpenBackends(FixedAccounts([account]), {"ht": adapter})
+    assert account_of(backends.of(bucket("ht"))) == account
+    named = bucket("ht", extra={"http.original_url": "https://there"})
+    assert account_of(backends.of(named)) == replace(account, endpoint="https://there", secrets={})
