@@ -135,9 +135,10 @@ class FlightPage:
             return False
 
     def remove_sync(self) -> None:
-        """Take the page away; those who have it open see its last state."""
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
+        """Take the page away, but no other that is in its place; those who have it open see its last state."""
+        if self.is_in_place:
+            with contextlib.suppress(FileNotFoundError):
+                self._path.unlink()
 
     def close(self) -> None:
         """Idempotent."""

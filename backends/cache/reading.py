@@ -210,6 +210,8 @@ class Reading:
             now = now or await self._validation.ask(wanted)
             check_read(now, asked.conditions)
             byte_range = _without_part(now, byte_range)
+        if not wanted.view.keeps:
+            return await _read_through(wanted, byte_range, now)
         if not _leads(byte_range):
             return await self._get_range(wanted, byte_range, now)
         source = await self._fetching.join(wanted, outdated)

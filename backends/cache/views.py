@@ -19,9 +19,12 @@ _DISABLE_COLD_GET = 1 << 11
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A bucket that lives elsewhere. `local`: as the node is to see it, which keeps copies only: no versions, no locks,
-    nobody to tell of changes. `validates`: every read asks the backend; `synchronizes`: a copy of what is gone there
-    goes too; `verifies`: digests of what is fetched are compared; `is_cold_served`: absent copies are fetched."""
+    """A bucket that lives elsewhere.
+
+    `local`: as the node is to see it, which keeps copies only: no versions, no locks, nobody to tell of changes.
+    `validates`: every read asks the backend; `synchronizes`: a copy of what is gone there goes too; `verifies`: digests
+    of what is fetched are compared; `is_cold_served`: absent copies are fetched; `keeps`: what is fetched stays, which
+    it does not where all on the disks is to be encrypted, as nothing is that a backend sends."""
 
     bucket: Bucket
     local: Bucket
@@ -30,6 +33,7 @@ class View:
     synchronizes: bool
     verifies: bool
     is_cold_served: bool
+    keeps: bool
 
 
 def view_of(bucket: Bucket) -> View:
@@ -49,6 +53,7 @@ def view_of(bucket: Bucket) -> View:
         synchronizes=is_on(native, "versioning.synchronize"),
         verifies=is_on(native, "checksum.validate_cold_get", default=True),
         is_cold_served=not native.features & _DISABLE_COLD_GET,
+        keeps=props.encryption is None or props.encryption.request() is None,
     )
 
 

@@ -19,6 +19,8 @@ from gateway.batch.errors import BatchStopped, ClientLeft, TooManySoftErrors
 from gateway.native.call import NativeResponse
 from gateway.native.faults import (
     BackendUnreached,
+    CopyOutdated,
+    GoneFromBackend,
     NoSuchKind,
     NoSuchNode,
     NoSuchTransform,
@@ -124,6 +126,8 @@ _ROWS: dict[type[errors.StoreError], tuple[int, str, Say]] = {
     errors.Conflict: (409, "ErrBusy", _own_words),
     ShardChanged: (409, "ErrBusy", lambda _, b, n: f"{b}/{n} was replaced meanwhile"),
     ObjectExists: (409, "ErrBusy", lambda _, b, n: f"{b}/{n} already exists"),
+    CopyOutdated: (409, "ErrBusy", lambda _, b, n: f"{b}/{n} is another at its backend by now"),
+    GoneFromBackend: (410, "ErrGone", lambda _, b, n: f"{b}/{n} is gone from its backend"),
     SourceChanged: (409, "ErrBusy", lambda _, b, n: f"{b}/{n} was written to while it was renamed"),
     errors.PreconditionFailed: (412, "", _own_words),
     errors.InvalidRange: (416, "ErrRangeNotSatisfiable", _own_words),

@@ -21,6 +21,14 @@ class SourceChanged(Conflict):
     """An object was written to while it was renamed; both names have one now. Fields: key."""
 
 
+class CopyOutdated(Conflict):
+    """The latest of an object was asked for, and the copy that is here is another. Fields: key."""
+
+
+class GoneFromBackend(NotFound):
+    """The latest of an object was asked for, which is here, but not at its backend any more. Fields: key."""
+
+
 class BackendUnreached(StoreError):
     """A bucket cannot be added or bound, because its provider did not answer. Fields: ref, error."""
 

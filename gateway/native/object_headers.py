@@ -19,12 +19,20 @@ ACCEPT_RANGES = (b"accept-ranges", b"bytes")
 PRESENT = (b"ais-present", b"true")
 """Whether the object is in the cluster: what lies in a bucket of our own always is."""
 
+_ABSENT = (b"ais-present", b"false")
+
 _MD5_TYPE = (b"ais-checksum-type", b"md5")
 
 
 def checksum_headers(info: ObjectInfo) -> HeaderList:
-    """A checksum of the whole object: its MD5 where the ETag is one, else the one that is kept with it, if any."""
+    """A checksum of the whole object: its MD5 where it is known, else the one that is kept with it, if any. Of what has
+    a backend, only that tells whether the ETag is an MD5."""
     etag = info.etag
+    if info.remote is not None:
+        etag = info.remote.md5.hex()
+        if not etag and info.remote.crc32c:
+            crc32c = info.remote.crc32c.hex().encode()
+            return [(b"ais-checksum-type", b"crc32c"), (b"ais-checksum-value", crc32c)]
     if len(etag) == 32 and (info.encryption is None or info.encryption.mode is EncryptionMode.S3):
         return [_MD5_TYPE, (b"ais-checksum-value", etag.encode())]
     kept = info.checksum
@@ -42,7 +50,19 @@ def atime_headers(info: ObjectInfo) -> HeaderList:
 
 
 def version_headers(info: ObjectInfo) -> HeaderList:
-    return [(b"ais-version", b"%d" % info.generation)]
+    return [_version(info)]
+
+
+def _version(info: ObjectInfo) -> tuple[bytes, bytes]:
+    """The provider's, where it has any."""
+    if info.remote is not None and info.remote.version_id:
+        return (b"ais-version", info.remote.version_id.encode("latin-1", "replace"))
+    return (b"ais-version", b"%d" % info.generation)
+
+
+def present_header(info: ObjectInfo) -> tuple[bytes, bytes]:
+    """Whether the object was in the cluster when it was asked for."""
+    return PRESENT if info.is_cached else _ABSENT
 
 
 def custom_headers(info: ObjectInfo) -> HeaderList:
@@ -81,8 +101,8 @@ def read_headers(info: ObjectInfo, *, is_whole: bool) -> HeaderList:
     headers = checksum_headers(info) if is_whole else []
     headers += (
         (b"ais-atime", b"%d" % info.modified_ns),
-        (b"ais-version", b"%d" % info.generation),
-        PRESENT,
+        _version(info),
+        present_header(info),
         (b"etag", b'"%s"' % info.etag.encode()),
         (b"last-modified", http_date(info.modified_ns)),
         ACCEPT_RANGES,
@@ -130,7 +150,7 @@ def head_headers(bucket: Bucket, info: ObjectInfo, props: str | None, node_id: s
     wanted: Sequence[str] = _EVERY if props is None else [each.strip() for each in props.split(",")]
     headers: HeaderList = [
         (b"content-length", b"%d" % info.size_bytes),
-        PRESENT,
+        present_header(info),
         (b"ais-name", info.key.encode()),
     ]
     for name in wanted:

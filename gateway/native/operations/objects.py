@@ -6,7 +6,7 @@ What lies in a shard is read by operations.members.
 from __future__ import annotations
 
 from core.claims import Permission
-from core.errors import InvalidArgument, NoSuchKey
+from core.errors import InvalidArgument
 from core.names import ObjectKey, parse_object_key
 from core.sealing import check_customer_key
 from core.types import ByteRange, Conditions, ObjectChanges
@@ -15,18 +15,17 @@ from gateway.native.faults import NoSuchTransform
 from gateway.native.object_headers import head_headers, read_headers
 from gateway.native.operations.eviction import evict_object
 from gateway.native.operations.members import asks_for_members, get_members, head_member
+from gateway.native.presence import conditions_of, find_object, wants_props
 from gateway.native.writing import (
     check_metadata_size,
     check_owner,
     checked_metadata,
     written_bucket,
 )
-from s3api.headers import parse_range, read_conditions
+from s3api.headers import parse_range
 from s3api.response_headers import quoted_etag
 from s3api.timestamps import http_date
 
-_PRESENT_ANYWHERE = frozenset({"1", "3"})
-_ABSENT_FROM_CLUSTER = "5"
 _EXISTS = Conditions(if_match=("*",))
 # All that a GET may be asked for beside the object as it is; the rest of a query names the bucket.
 _SPECIAL = frozenset({"archpath", "archregx", "etl_name", "etl_pipeline"})
@@ -52,7 +51,7 @@ async def get_object(call: NativeCall) -> NativeResponse:
             if request.headers["if-range"].encode("latin-1") not in validators:
                 byte_range = None
     reader = await call.store.get(
-        bucket, key, byte_range=byte_range, conditions=read_conditions(request.headers)
+        bucket, key, byte_range=byte_range, conditions=conditions_of(call)
     )
     info = reader.info
     try:
@@ -92,15 +91,12 @@ async def head_object(call: NativeCall) -> NativeResponse:
     await call.require("s3:GetObject", Permission.HEAD_OBJECT, bucket, key)
     if asks_for_members(query):
         return await head_member(call, bucket, key)
-    info = await call.store.head(bucket, key, conditions=read_conditions(request.headers))
+    info = await find_object(call, bucket, key)
     check_owner(call, bucket, info)
     if info.encryption is not None:
         # Of what a client's own key encrypts nothing is told without it, as in S3; nobody can send it here.
         check_customer_key(bucket, key, info.encryption, None)
-    presence = query.get("presence", "")
-    if presence == _ABSENT_FROM_CLUSTER:
-        raise NoSuchKey(key=key)
-    if presence in _PRESENT_ANYWHERE:
+    if not wants_props(call):
         return NativeResponse()
     node_id = call.services.node.node_id
     return NativeResponse(200, head_headers(bucket, info, query.get("props"), node_id))
