@@ -80,6 +80,11 @@ class MemoryObjects(MemoryBuckets):
 
     # --- objects ---
 
+    async def head_with_tags(
+        self, bucket: Bucket, key: ObjectKey, *, version_id: str | None = None
+    ) -> ObjectInfo:
+        return await self.head(bucket, key, version_id=version_id)
+
     async def head(
         self,
         bucket: Bucket,

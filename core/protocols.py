@@ -139,6 +139,12 @@ class ObjectStore(Protocol):
     ) -> ObjectInfo:
         """Raises NoSuchKey (KeyIsDeleted), NoSuchVersion, VersionIsDeleteMarker, PreconditionFailed, NotModified."""
 
+    async def head_with_tags(
+        self, bucket: Bucket, key: ObjectKey, *, version_id: str | None = None
+    ) -> ObjectInfo:
+        """`head` whose tags are those that the object has for certain: a provider tells them only when it is asked, and
+        a copy of its object may be without. Raises as `head`."""
+
     async def get(
         self,
         bucket: Bucket,

@@ -79,6 +79,7 @@ class SingleNodeService:
         self.inventories: Inventories = inventories or NoInventories()
 
     head = _routed("head")
+    head_with_tags = _routed("head_with_tags")
     get = _routed("get")
     put = _routed("put")
     delete = _routed("delete")

@@ -70,7 +70,7 @@ class Access:
         if decision is Decision.UNDECIDED:
             assert key is not None
             try:
-                info = await self._store.head(self._bucket, key, version_id=version_id)
+                info = await self._store.head_with_tags(self._bucket, key, version_id=version_id)
             except (NoSuchKey, NoSuchVersion, VersionIsDeleteMarker) as error:
                 self._decide_on_absent(action, key, error)
                 return None

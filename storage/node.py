@@ -76,7 +76,7 @@ class LocalNode:
         self._buckets = buckets
         self._intake = intake
         # Bound methods, not wrappers: these are the hot ones, and the parts fulfil the protocol themselves.
-        self.head = objects.head
+        self.head = self.head_with_tags = objects.head
         self.get = objects.get
         self.find = objects.find
         self.read_cached = objects.read_cached

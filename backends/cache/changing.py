@@ -1,4 +1,4 @@
-"""Owns changes of objects that live elsewhere, beside their bytes.
+"""Owns what objects that live elsewhere have beside their bytes, and its changes.
 
 Tags go to the provider where it has tags, and user metadata always; ACLs are ours alone and stay with the copy, as tags
 do where the provider has none. Nothing is taken that would be lost: what only a copy could keep is refused where there
@@ -28,6 +28,15 @@ class Changing:
         self._writing = writing
         self._copying = copying
         self._copies: Copies = writing.copies
+
+    async def head_with_tags(
+        self, bucket: Bucket, key: ObjectKey, *, version_id: str | None = None
+    ) -> ObjectInfo:
+        """See ObjectStore.head_with_tags."""
+        source = Source(bucket, key, version_id)
+        info = await self._copying.head(source)
+        tags = await self._copying.tags_of(source, info)
+        return replace(info, attributes=replace(info.attributes, tags=tags))
 
     async def update_object(
         self,

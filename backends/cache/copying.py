@@ -7,6 +7,7 @@ to live, through this node.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from backends.cache.bodies import ReaderBody
@@ -214,24 +215,36 @@ class Copying:
         reader = await self.open(replace(source, conditions=NO_CONDITIONS))
         try:
             source.check(reader.info)
-            return await self._put(bucket, key, reader, wish)
+            attributes = wish.attributes_of(reader.info)
+            if wish.attributes is None:
+                attributes = replace(attributes, tags=await self.tags_of(source, reader.info))
+            return await self._put(bucket, key, reader, replace(wish, attributes=attributes))
         finally:
             await reader.close()
 
     async def _put(
         self, bucket: Bucket, key: ObjectKey, reader: ObjectReader, wish: Wish
     ) -> ObjectInfo:
-        attributes = wish.attributes_of(reader.info)
+        assert wish.attributes is not None
         body = ReaderBody(reader, wish.checksum_algorithm)
         put = self._node.put if bucket.props.backend is None else self._writing.put
         return await put(
             bucket,
             key,
             body,
-            attributes=attributes,
+            attributes=wish.attributes,
             conditions=wish.conditions,
             encryption=wish.encryption,
         )
+
+    async def tags_of(self, source: Source, info: ObjectInfo) -> Mapping[str, str]:
+        """The tags of an object, where they are: at its provider, if that has any."""
+        if source.bucket.props.backend is None or check_version(source.version_id):
+            return info.attributes.tags
+        target = self._writing.where(source.bucket, source.key)
+        if not target.features.has_tags:
+            return info.attributes.tags
+        return await target.backend.get_tags(target.name, target.key)
 
     async def head(self, source: Source) -> ObjectInfo:
         """What a source is, where it lives."""

@@ -47,6 +47,7 @@ class CachedStore:
         uploads = Uploads(node, clock, writing, copying, self._ledger)
         listing = Listing(node, backends, inventories)
         self.head = reading.head
+        self.head_with_tags = changing.head_with_tags
         self.get = reading.get
         self.put = writing.put
         self.delete = writing.delete

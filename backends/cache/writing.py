@@ -64,13 +64,17 @@ class Writing:
         self.flights = flights
         self.copies = Copies(node, backends)
 
+    def where(self, bucket: Bucket, key: ObjectKey) -> Target:
+        """Where an object lives. Raises as Backends.of."""
+        return Target(self._backends.of(bucket), bucket, key)
+
     def target(self, bucket: Bucket, key: ObjectKey) -> Target:
-        """Where an object is written. Raises Unsupported for a provider that can only be read, NoSuchAccount."""
-        backend = self._backends.of(bucket)
-        if not backend.features.can_write:
+        """Where an object is written. Raises Unsupported for a provider that can only be read, and as Backends.of."""
+        target = self.where(bucket, key)
+        if not target.features.can_write:
             reason = f"Bucket {bucket.name} can be read only"
             raise Unsupported(what="write", reason=reason)
-        return Target(backend, bucket, key)
+        return target
 
     # --- put ---
 

@@ -126,7 +126,9 @@ async def _copy_with_changes(
     them and the copy; then the copy, which names the ETag that was read, fails, and both are done again."""
     headers = call.request.headers
     for _ in range(_ATTEMPTS):
-        info = await call.store.head(source.bucket, source.key, version_id=source.version_id)
+        info = await call.store.head_with_tags(
+            source.bucket, source.key, version_id=source.version_id
+        )
         check_copy_source(info, conditions)
         kept = info.attributes
         attributes = asked if replaces.metadata else _changed(call, kept, asked)

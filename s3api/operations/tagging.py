@@ -24,7 +24,7 @@ _NO_TAGS: Mapping[str, str] = {}
 
 
 async def get_object_tagging(call: Call) -> Response:
-    info = await call.store.head(
+    info = await call.store.head_with_tags(
         call.target_bucket, call.target_key, version_id=version_id(call.request.query)
     )
     return Response(

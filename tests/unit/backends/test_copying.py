@@ -141,6 +141,11 @@ def test_tags_go_to_a_provider_that_has_them(tmp_path: Path) -> None:
         info = await place.cached.update_object(THERE, key("cold"), tagged)
         assert info.attributes.tags == {"a": "1"}
         assert await place.backend.get_tags("there", key("cold")) == {"a": "1"}
+        info = await place.cached.head_with_tags(THERE, key("cold"))
+        assert info.attributes.tags == {"a": "1"}
+        # What is copied by way of this node takes them along.
+        await place.cached.copy(THERE, key("cold"), HERE, key("near"))
+        assert (await place.node.head(HERE, key("near"))).attributes.tags == {"a": "1"}
         denied = BackendDenied(provider="aws", bucket="there", reason="no")
         place.backend.faults.fail("set_tags", denied)
         with pytest.raises(BackendDenied):
