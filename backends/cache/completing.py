@@ -90,11 +90,20 @@ class Completing:
         reach("through:completed")
         info = copy_info(answer, upload.attributes)
         info = replace(info, checksum=whole.checksum, parts=whole.parts)
-        kept = await self._publish(target, ended, decided, info)
-        seen_etag = info.remote.etag if info.remote else info.etag
-        now_ns = self._clock.now_ns()
-        await asyncio.to_thread(self._ledger.complete, upload.upload_id, seen_etag, now_ns)
-        return kept
+        await self._remember(upload.upload_id, info)
+        reach("through:remembered")
+        return await self._publish(target, ended, decided, info)
+
+    async def _remember(self, upload_id: UploadId, made: ObjectInfo) -> None:
+        """What the completion made, before the upload is forgotten: it may be sent again. The object is there, whether
+        or not this can be written down."""
+        seen_etag = made.remote.etag if made.remote else made.etag
+        try:
+            await asyncio.to_thread(
+                self._ledger.complete, upload_id, seen_etag, self._clock.now_ns()
+            )
+        except StoreError as error:
+            _log.warning("completion not remembered upload=%s error=%r", upload_id, error)
 
     async def _make(self, target: Target, ended: Ended, decided: _Decided) -> ObjectInfo:
         """The object at the backend."""
@@ -149,11 +158,16 @@ class Completing:
             kept = await self._node.publish_upload(view, target.key, upload_id, decided.named, info)
         except StoreError as error:
             await self._writing.unkept(target, error)
-            with contextlib.suppress(StoreError):
-                await self._node.abort_upload(view, target.key, upload_id)
+            await self._forget_parts(target, upload_id)
             return replace(info, is_cached=False)
         reach("through:published")
         return kept
+
+    async def _forget_parts(self, target: Target, upload_id: UploadId) -> None:
+        """End the upload here, if it has not ended: its parts are nobody's any more."""
+        with contextlib.suppress(StoreError):
+            view = local_view(target.bucket)
+            await self._node.abort_upload(view, target.key, upload_id)
 
     async def repeat(
         self, target: Target, upload_id: UploadId, request: CompletionRequest
@@ -164,6 +178,7 @@ class Completing:
             with contextlib.suppress(NotFound):
                 now = await target.head()
                 if now is not None and now.remote and now.remote.etag == found.seen_etag:
+                    await self._forget_parts(target, upload_id)
                     return now
         raise NoSuchUpload(upload_id=upload_id)
 

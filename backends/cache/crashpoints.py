@@ -19,6 +19,7 @@ NAMES = (
     "through:part-kept",
     "through:completing",
     "through:completed",
+    "through:remembered",
     "through:upload-aborted",
 )
 """All points, in the order of a put, a delete, an upload."""
