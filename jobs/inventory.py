@@ -49,7 +49,7 @@ CREATE_INVENTORY = "create-inventory"
 BUCKET_ID = "bucket_id"
 _TEXTS = ("name", "prefix", "props")
 _NUMBERS = ("names_per_chunk", "refresh_s")
-_FLAGS = ("force", "multi")
+_FLAGS = ("force", "multi", "renew")
 
 _PAGE = 1000
 _TRIES = 5
@@ -60,7 +60,8 @@ _MOST_CHUNKS = 10_000
 @dataclass(frozen=True, slots=True)
 class InventoryOrder:
     """What is asked for. `name` "": the job's id. `force`: in place of what there is; else there may be none of the
-    bucket yet, or with `multi`, where a bucket may have several, none of that name."""
+    bucket yet, or with `multi`, where a bucket may have several, none of that name. `renew`: each one that there is
+    (with a prefix: of that prefix) is made anew as it is, and one as usual if there is none."""
 
     name: str = ""
     prefix: str = ""
@@ -69,6 +70,7 @@ class InventoryOrder:
     refresh_s: int = 0
     force: bool = False
     multi: bool = False
+    renew: bool = False
 
     def arguments(self, bucket: Bucket) -> dict[str, str]:
         """Those of a job."""
@@ -131,20 +133,20 @@ class CreateInventoryJob(OnDemand):
             reason = "an inventory is of a bucket that lives elsewhere"
             raise InvalidArgument(name="bucket", value=bucket.name, reason=reason)
         order = InventoryOrder.read(arguments)
-        order = replace(order, name=order.name or context.job_id)
-        said = f"{ref_text(ref)}, prefix {order.prefix!r}, inventory {order.name}"
-        context.say(said)
-        found = await self._inventories.find(bucket)
-        if not any(each.facts.job_id == context.job_id for each in found):
-            check_room([each.facts.name for each in found], order, bucket)
-            await self._write(context, bucket, order)
-        if not order.multi:
-            await self._remove_others(bucket, order.name)
-
-    async def _write(self, context: JobContext, bucket: Bucket, order: InventoryOrder) -> None:
+        context.say(f"{ref_text(ref)}, prefix {order.prefix!r}")
         # What an earlier run counted is counted again.
         before = context.progress.counters
         context.count(objects=-before.get(OBJECTS, 0), size_bytes=-before.get(BYTES, 0))
+        found = [each.facts for each in await self._inventories.find(bucket)]
+        for each in _orders(order, found, context.job_id):
+            if not any((f.job_id, f.name) == (context.job_id, each.name) for f in found):
+                check_room([facts.name for facts in found], each, bucket)
+                context.say(f"{ref_text(ref)}, prefix {each.prefix!r}, inventory {each.name}")
+                await self._write(context, bucket, each)
+        if not (order.multi or order.renew):
+            await self._remove_others(bucket, order.name or context.job_id)
+
+    async def _write(self, context: JobContext, bucket: Bucket, order: InventoryOrder) -> None:
         facts = InventoryFacts(
             name=order.name,
             bucket_id=bucket.bucket_id,
@@ -174,6 +176,17 @@ class CreateInventoryJob(OnDemand):
         for each in await self._inventories.find(bucket):
             if each.facts.name != name:
                 await self._service.delete(home, each.key)
+
+
+def _orders(
+    order: InventoryOrder, found: Sequence[InventoryFacts], job_id: str
+) -> Sequence[InventoryOrder]:
+    """What is to be made, each with its name."""
+    if not order.renew:
+        return [replace(order, name=order.name or job_id)]
+    wanted = [facts for facts in found if order.prefix in ("", facts.prefix)]
+    new = replace(order, name=job_id, force=True, multi=True)
+    return [InventoryOrder.again(facts) for facts in wanted] or [new]
 
 
 class _Progress(Protocol):

@@ -17,7 +17,7 @@ JOB_KINDS = {
     "copy-bck": "copy what is in --bucket into --to, which is made if there is none",
     "move-bck": "rename --bucket to --to",
     "index-shard": "make indexes of the TAR shards in --bucket",
-    "create-inventory": "write the listing of --bucket down anew, of names with --prefix",
+    "create-inventory": "take the inventories of --bucket anew, or the first (of --prefix)",
     "cleanup-store": "remove what crashes left behind",
     "load-lom-cache": "bring the index of --bucket into memory",
     "lru": "evict what is least used; of ais buckets nothing ever is",

@@ -46,7 +46,7 @@ def job_arguments(
 def _inventory(bucket: Bucket, prefix: str) -> dict[str, str]:
     if bucket.props.backend is None:
         raise UsageError(f"{bucket.name} lives here; inventories are of buckets that do not")
-    return InventoryOrder(prefix=prefix, force=True).arguments(bucket)
+    return InventoryOrder(prefix=prefix, renew=True).arguments(bucket)
 
 
 def _two_buckets(

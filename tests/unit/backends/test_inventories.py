@@ -185,6 +185,28 @@ def test_one_that_is_made_anew_leaves_readers_alone(run: Run) -> None:
     run(story)
 
 
+def test_all_are_made_anew_on_demand(run: Run) -> None:
+    async def story(here: World) -> None:
+        here.setting.place("a/1", "b/1")
+        await here.take(renew=True)
+        assert await here.names() == ["inv-1"]
+        for name in "ab":
+            await here.take(name=name, prefix=f"{name}/", multi=True, refresh_s=60)
+        here.setting.place("a/2", "b/2")
+        context = await here.take(renew=True, prefix="a/")
+        assert context.progress.counters["objects"] == 2
+        assert await here.keys(inventory="a") == ["a/1", "a/2"]
+        assert await here.keys(inventory="b") == ["b/1"]
+        context = await here.take(renew=True)
+        assert context.progress.counters["objects"] == 2 + 2 + 4
+        assert await here.names() == ["a", "b", "inv-1"]
+        assert await here.keys(inventory="b") == ["b/1", "b/2"]
+        found = await here.inventories.find(BUCKET)
+        assert [each.facts.refresh_s for each in found] == [60, 60, 0]
+
+    run(story)
+
+
 def test_one_that_is_replaced_while_a_page_is_read_is_read_anew(run: Run) -> None:
     async def story(here: World) -> None:
         here.setting.place(*NAMES)

@@ -90,7 +90,7 @@ def test_an_inventory_is_made_anew(control: EmbeddedControlStore) -> None:
     words = ["--bucket", "aws://cloud", "--prefix", "p/"]
     _, arguments = ask(control, "create-inventory", *words)
     assert arguments["bucket"] == "aws:///cloud"
-    assert InventoryOrder.read(arguments) == InventoryOrder(prefix="p/", force=True)
+    assert InventoryOrder.read(arguments) == InventoryOrder(prefix="p/", renew=True)
 
 
 def test_a_dry_run_makes_nothing(control: EmbeddedControlStore) -> None:
