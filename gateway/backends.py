@@ -36,7 +36,9 @@ async def open_service(
             inventories = StoredInventories(node, control.bucket)
             cached = CachedStore(node, backends, clock, control.home / _FLIGHTS, inventories)
             try:
-                yield SingleNodeService(control, node, clock, cached, inventories)
+                service = SingleNodeService(control, node, clock, cached, inventories)
+                service.accounts = accounts
+                yield service
             finally:
                 await cached.close()
         finally:

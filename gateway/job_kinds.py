@@ -21,6 +21,7 @@ from jobs.group_copy import CopyObjectsJob
 from jobs.group_delete import DeleteObjectsJob
 from jobs.inventory import CreateInventoryJob
 from jobs.lifecycle import LifecycleJob
+from jobs.lookup import AtBackend
 from jobs.periodic import ShouldStop
 from jobs.prefetch import PrefetchJob, fetching
 from jobs.promote import PromoteJob
@@ -61,7 +62,7 @@ def job_kinds(
         *_prefetching(control, node, service),
         EvictBucketJob(service),
         CreateInventoryJob(service, service.inventories, control, clock),
-        BucketSummaryJob(node, control),
+        BucketSummaryJob(node, _at_backends(service), control),
         PromoteJob(service, control, config.native.promote_from),
         CopyBucketJob(service),
         MoveBucketJob(service),
@@ -82,6 +83,10 @@ def _prefetching(
     if service.backends is None:
         return ()
     return (PrefetchJob(service, node, service.backends, control, fetching(service)),)
+
+
+def _at_backends(service: SingleNodeService) -> AtBackend | None:
+    return None if service.backends is None else AtBackend(service.backends)
 
 
 class Cleaning:

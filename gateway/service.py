@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from backends.cache.store import CachedStore
+from core.accounts import AccountStore, FixedAccounts
 from core.control import ControlStore
 from core.errors import (
     AmbiguousBucketName,
@@ -76,6 +77,7 @@ class SingleNodeService:
         self.present: StorageNode = node
         self.cached: ObjectStore = node if cached is None else cached
         self.backends = None if cached is None else cached.backends
+        self.accounts: AccountStore = FixedAccounts()
         self.inventories: Inventories = inventories or NoInventories()
 
     head = _routed("head")

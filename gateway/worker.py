@@ -211,6 +211,7 @@ def _native_front(
         batch_nodes=_batch_nodes(parts),
         promote_from=config.native.promote_from,
         backends=parts.service.backends,
+        accounts=parts.service.accounts,
         inventories=parts.service.inventories,
     )
     front = NativeFront(services, authenticator, settings)

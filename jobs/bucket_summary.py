@@ -1,9 +1,12 @@
-"""Owns the counting of what a bucket holds, for clients that ask for a summary of it."""
+"""Owns the counting of what a bucket holds, for clients that ask for a summary of it: what is here, and where they ask
+for that of a bucket that lives elsewhere, what is there.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 
 from core.control import ControlStore
 from core.listing import ListQuery
@@ -13,6 +16,7 @@ from jobs.lookup import Listed, find_bucket
 from jobs.queue import JobContext, OnDemand
 
 SUMMARY_KIND = "summary-bck"
+_WITH_REMOTE = "with_remote"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +42,30 @@ class BucketCount:
             max(self.max_bytes, *sizes),
         )
 
+
+@dataclass(frozen=True, slots=True)
+class BucketCounts:
+    """What is here, and what is at the backend; `there` None until all here is counted, or where nobody asked."""
+
+    here: BucketCount = BucketCount()
+    there: BucketCount | None = None
+
+    def text(self) -> str:
+        """As a job's cursor."""
+        return json.dumps(asdict(self))
+
     @classmethod
-    def read(cls, cursor: str) -> BucketCount:
+    def read(cls, cursor: str) -> BucketCounts:
         """From a job's cursor."""
-        return cls(**json.loads(cursor)) if cursor else cls()
+        if not cursor:
+            return cls()
+        said = json.loads(cursor)
+        there = said["there"]
+        return cls(BucketCount(**said["here"]), None if there is None else BucketCount(**there))
 
 
-def summary_arguments(bucket: Bucket, prefix: str) -> dict[str, str]:
-    """What a job of this kind is started with."""
+def summary_arguments(bucket: Bucket, prefix: str, *, with_remote: bool = False) -> dict[str, str]:
+    """What a job of this kind is started with. `with_remote`: the objects at the backend are counted too."""
     ref = bucket.ref
     return {
         "provider": ref.provider,
@@ -53,6 +73,7 @@ def summary_arguments(bucket: Bucket, prefix: str) -> dict[str, str]:
         "bucket": ref.name,
         "bucket_id": str(bucket.bucket_id),
         "prefix": prefix,
+        **({_WITH_REMOTE: "yes"} if with_remote and bucket.props.backend is not None else {}),
     }
 
 
@@ -61,8 +82,10 @@ class BucketSummaryJob(OnDemand):
 
     name = SUMMARY_KIND
 
-    def __init__(self, store: Listed, control: ControlStore) -> None:
-        self._store = store
+    def __init__(self, here: Listed, there: Listed | None, control: ControlStore) -> None:
+        """`there` lists what backends have."""
+        self._here = here
+        self._there = there
         self._control = control
 
     async def run(self, context: JobContext) -> None:
@@ -70,16 +93,37 @@ class BucketSummaryJob(OnDemand):
         name = BucketName(arguments["bucket"])
         ref = BucketRef(name, arguments["provider"], arguments["namespace"])
         bucket = find_bucket(self._control, ref, arguments["bucket_id"])
-        prefix = arguments["prefix"]
-        context.say(f"bucket {name}, prefix {prefix!r}")
-        count = BucketCount.read(context.cursor)
-        while True:
-            context.check()
-            query = ListQuery(prefix=prefix, after=count.after)
-            page = await self._store.list_objects(bucket, query)
-            sizes = [entry.size_bytes for entry in page.entries]
-            count = count.with_page(sizes, page.next_after)
-            context.cursor = json.dumps(asdict(count))
-            context.count(objects=len(sizes), size_bytes=sum(sizes))
-            if not page.is_truncated:
-                return
+        context.say(f"bucket {name}, prefix {arguments['prefix']!r}")
+        counts = BucketCounts.read(context.cursor)
+        if counts.there is None:
+
+            def here(count: BucketCount) -> BucketCounts:
+                return BucketCounts(count)
+
+            counts = here(await _counted(context, self._here, bucket, counts.here, here))
+        if self._there is None or _WITH_REMOTE not in arguments:
+            return
+
+        def there(count: BucketCount) -> BucketCounts:
+            return replace(counts, there=count)
+
+        await _counted(context, self._there, bucket, counts.there or BucketCount(), there)
+
+
+async def _counted(
+    context: JobContext,
+    store: Listed,
+    bucket: Bucket,
+    count: BucketCount,
+    cursor: Callable[[BucketCount], BucketCounts],
+) -> BucketCount:
+    while True:
+        context.check()
+        query = ListQuery(prefix=context.arguments["prefix"], after=count.after)
+        page = await store.list_objects(bucket, query)
+        sizes = [entry.size_bytes for entry in page.entries]
+        count = count.with_page(sizes, page.next_after)
+        context.cursor = cursor(count).text()
+        context.count(objects=len(sizes), size_bytes=sum(sizes))
+        if not page.is_truncated:
+            return count

@@ -6,22 +6,26 @@ To add one is to let it be reached with the cluster's credentials, so only those
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from core.accounts import NoSuchAccount
 from core.backends import Backends, RemoteBucket
 from core.configs.backend import BackendBinding
 from core.errors import (
+    BackendDenied,
     BucketExists,
     BucketOwnedByYou,
     Denied,
+    Invalid,
     InvalidArgument,
     NoSuchBucket,
     Unavailable,
     Unsupported,
 )
-from core.names import BucketRef
+from core.names import BucketName, BucketRef
 from core.types import Bucket, BucketProps
 from gateway.native import props
 from gateway.native.bucket_names import admit_new_bucket, admit_to_backends, check_new_bucket
@@ -29,10 +33,12 @@ from gateway.native.call import NativeCall
 from gateway.native.faults import BackendUnreached
 from gateway.native.request import NativeRequest
 
+logger = logging.getLogger(__name__)
+
 _OURS = ("", "ais")
 _NOT_VISITS = frozenset({"create-bck", "destroy-bck", "evict-remote-bck"})
 """Actions on a bucket that do not add it: the first does so itself, the others are its end."""
-_IN_CLUSTER = frozenset({"2", "3", "4"})
+IN_CLUSTER = frozenset({"2", "3", "4"})
 """What `presence` says where only what the cluster has is asked for (AIStore: FltPresent and its like)."""
 _LIST_PRESENT, _LIST_UNPROBED, _LIST_UNADDED = 64, 128, 256
 """Flags of a listing: only if the bucket is known, without asking the provider for it, without adding it."""
@@ -78,7 +84,7 @@ async def visit(call: NativeCall) -> None:
     if message is not None and message.action in _NOT_VISITS:
         return
     ref = request.ref()
-    if not ref.is_remote or request.query.get("presence") in _IN_CLUSTER:
+    if not ref.is_remote or request.query.get("presence") in IN_CLUSTER:
         return
     try:
         call.store.get_bucket(ref)
@@ -142,6 +148,40 @@ async def look_up(call: NativeCall, bucket: Bucket) -> RemoteBucket:
     except Unsupported as error:
         provider = binding.bucket.provider
         raise InvalidArgument(name="provider", value=provider, reason=error.reason) from None
+
+
+async def buckets_outside(
+    call: NativeCall, ref: BucketRef, *, must_tell: bool
+) -> Sequence[BucketRef]:
+    """The buckets of the account that `ref`, which has no name, is reached by; none for a caller who may not add them.
+    Where the provider does not tell, none, unless it `must_tell`. Raises Denied, BackendDenied, BackendUnreached."""
+    try:
+        await admit_to_backends(call)
+    except Denied:
+        return ()
+    try:
+        backend = backends_of(call).of_account(ref.provider, "", ref.namespace)
+        said = await backend.list_buckets()
+    except (NoSuchAccount, Unsupported):
+        return ()
+    except (Unavailable, BackendDenied) as error:
+        logger.info("buckets of %s are not told: %s", ref.provider, error)
+        if not must_tell:
+            return ()
+        if isinstance(error, Unavailable):
+            raise BackendUnreached(ref=ref, error=error) from error
+        raise
+    refs = (replace(ref, name=BucketName(each.name)) for each in said)
+    return [each for each in refs if _is_addable(each)]
+
+
+def _is_addable(ref: BucketRef) -> bool:
+    """Whether a name that a provider gave can be one here."""
+    try:
+        check_new_bucket(ref)
+    except Invalid:
+        return False
+    return True
 
 
 async def _found(call: NativeCall, bucket: Bucket, *, is_probed: bool) -> Bucket:

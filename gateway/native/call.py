@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.accounts import AccountStore, FixedAccounts
 from core.backends import Backends
 from core.claims import Permission
 from core.control import TokenVerifier
@@ -68,6 +69,7 @@ class NativeServices:
     promote_from: tuple[Path, ...] = field(kw_only=True, default=())
     inventories: Inventories = field(kw_only=True, default_factory=NoInventories)
     backends: Backends | None = field(kw_only=True, default=None)
+    accounts: AccountStore = field(kw_only=True, default_factory=FixedAccounts)
 
 
 Require = Callable[

@@ -13,8 +13,7 @@ _TRANSFER = {"compression": "never", "bundle_multiplier": 2, "burst_buffer": 512
 def cluster_config(node: NodeIdentity) -> dict[str, Any]:
     """The settings by section. What a cluster of one node has no use for is off, or has AIStore's default."""
     sections = default_sections()
-    for of_buckets_alone in ("backend_bck", "extra"):
-        del sections[of_buckets_alone]
+    del sections["extra"]  # of buckets alone
     return {
         **sections,
         "uuid": node.cluster_id,

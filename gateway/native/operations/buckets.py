@@ -10,9 +10,10 @@ from dataclasses import replace
 from core.claims import Permission
 from core.errors import InvalidBucketName, InvalidBucketState
 from core.listing import VersionListQuery
+from core.names import BucketRef
 from core.types import Bucket, BucketProps, Identity
 from gateway.native import props
-from gateway.native.bucket_making import look_up, make_bucket
+from gateway.native.bucket_making import IN_CLUSTER, buckets_outside, look_up, make_bucket
 from gateway.native.bucket_names import admit_new_bucket, admit_to_backends
 from gateway.native.call import NativeCall, NativeResponse, Row, json_response
 from gateway.native.request import bucket_ref
@@ -74,28 +75,35 @@ async def no_bucket_named(call: NativeCall) -> NativeResponse:
 
 
 async def list_buckets(call: NativeCall) -> NativeResponse:
-    """Those that the caller may know of, in order of provider and name. System buckets only with `sys`."""
+    """Those that the caller may know of, in order of provider and name. System buckets only with `sys`. Where a
+    provider is named that is elsewhere, those too that its account has and nobody has used here yet; `presence` says
+    which of both are wanted."""
     await call.require("s3:ListAllMyBuckets", Permission.LIST_BUCKETS)
     query = call.request.query
-    provider = query.get("provider", "")
+    provider, presence = query.get("provider", ""), query.get("presence", "")
     wanted = bucket_ref("", provider, query.get("namespace", ""))
-    if query.get("presence") == _EXISTS_OUTSIDE:
-        return json_response([])
     with_system = call.request.flag("sys")
+    outside: Sequence[BucketRef] = ()
+    if wanted.is_remote and presence not in IN_CLUSTER:
+        outside = await buckets_outside(call, wanted, must_tell=bool(presence))
 
     def listed() -> NativeResponse:
-        found = [
+        known = [
             bucket.ref
             for bucket in known_to(call.identity, buckets)
             if (not provider or bucket.ref.provider == wanted.provider)
             and (not query.get("namespace") or bucket.ref.namespace == wanted.namespace)
             and (with_system or not bucket.name.startswith("."))
         ]
-        found.sort(key=lambda ref: (ref.provider, ref.name, ref.namespace))
-        return json_response([props.bucket_json(ref) for ref in found])
+        found = set(outside) - {bucket.ref for bucket in buckets}
+        if presence != _EXISTS_OUTSIDE:
+            found.update(known)
+        in_order = sorted(found, key=lambda ref: (ref.provider, ref.name, ref.namespace))
+        return json_response([props.bucket_json(ref) for ref in in_order])
 
     buckets = call.store.all_buckets()
-    return listed() if len(buckets) <= _FEW_BUCKETS else await asyncio.to_thread(listed)
+    is_short = len(buckets) + len(outside) <= _FEW_BUCKETS
+    return listed() if is_short else await asyncio.to_thread(listed)
 
 
 def known_to(identity: Identity, buckets: Sequence[Bucket]) -> Sequence[Bucket]:

@@ -99,18 +99,6 @@ def _bmd(buckets: Sequence[Bucket], cluster_id: str) -> NativeResponse:
     return json_response({"version": "1", "uuid": cluster_id, "providers": providers, "ext": None})
 
 
-async def remote_clusters(call: NativeCall) -> NativeResponse:
-    """No other cluster is attached."""
-    await _require_show(call)
-    return json_response({"a": None, "ver": 0})
-
-
-async def backends(call: NativeCall) -> NativeResponse:
-    """No other provider is served."""
-    await _require_show(call)
-    return json_response([])
-
-
 async def transforms(call: NativeCall) -> NativeResponse:
     """No transformations (ETL) run here."""
     await _require_show(call)
@@ -135,8 +123,6 @@ ROWS = (
     Row("GET", "cluster", 0, smap, what="smap"),
     Row("GET", "cluster", 0, bmd, what="bmd"),
     Row("GET", "cluster", 0, show_cluster_config, what="cluster_config"),
-    Row("GET", "cluster", 0, remote_clusters, what="remote"),
-    Row("GET", "cluster", 0, backends, what="backends"),
     Row("GET", "cluster", 0, target_addresses, what="target_ips"),
     Row("GET", "etl", 0, transforms),
 )

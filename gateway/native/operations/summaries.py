@@ -25,7 +25,7 @@ from gateway.native.call import (
 from gateway.native.capacity import mountpath_uses_sync, total_bytes
 from gateway.native.operations.buckets import head_bucket, props_header
 from gateway.native.props import bucket_json
-from jobs.bucket_summary import SUMMARY_KIND, BucketCount, summary_arguments
+from jobs.bucket_summary import SUMMARY_KIND, BucketCount, BucketCounts, summary_arguments
 
 _MAX_ID_LENGTH = 64
 
@@ -38,7 +38,9 @@ async def summarize(call: NativeCall) -> NativeResponse:
     job_id = _text(fields.get("uuid"), "uuid")
     if not job_id:
         prefix = _text(fields.get("prefix"), "prefix")
-        return text_response((await _start(call, bucket, prefix)).job_id, 202)
+        with_remote = fields.get("cached") is False
+        record = await _start(call, bucket, prefix, with_remote=with_remote)
+        return text_response(record.job_id, 202)
     record = await find_summary(call, SUMMARY_KIND, bucket, job_id)
     if record.state is not JobState.FINISHED:
         return text_response(job_id, 202)
@@ -57,7 +59,8 @@ async def head(call: NativeCall) -> NativeResponse:
     if job_id:
         record = await find_summary(call, SUMMARY_KIND, bucket, job_id)
     else:
-        record = await _start(call, bucket, _prefix_of_path(call))
+        with_remote = call.request.flag("bsumm_remote")
+        record = await _start(call, bucket, _prefix_of_path(call), with_remote=with_remote)
     headers.append((b"ais-xaction-id", record.job_id.encode()))
     if not job_id or record.state is not JobState.FINISHED:
         return NativeResponse(202, headers)
@@ -79,14 +82,14 @@ def _text(value: Any, name: str) -> str:
     return value
 
 
-async def _start(call: NativeCall, bucket: Bucket, prefix: str) -> JobRecord:
+async def _start(call: NativeCall, bucket: Bucket, prefix: str, *, with_remote: bool) -> JobRecord:
     try:
         size_bytes = len(prefix.encode())
     except UnicodeEncodeError:
         raise InvalidArgument(name="prefix", value="", reason="prefix: not UTF-8") from None
     if size_bytes > MAX_KEY_BYTES:
         raise InvalidArgument(name="prefix", value="", reason="prefix: longer than any name")
-    arguments = summary_arguments(bucket, prefix)
+    arguments = summary_arguments(bucket, prefix, with_remote=with_remote)
     services = call.services
     return await asyncio.to_thread(
         services.jobs.add_sync, SUMMARY_KIND, arguments, services.clock.now_ns()
@@ -107,12 +110,16 @@ async def find_summary(call: NativeCall, kind: str, bucket: Bucket, job_id: str)
 
 async def _summary(call: NativeCall, bucket: Bucket, record: JobRecord) -> dict[str, Any]:
     """Sizes on disk are those of the objects: what lies beside their bytes is not told apart by bucket."""
-    count = BucketCount.read(record.progress.cursor)
+    counts = BucketCounts.read(record.progress.cursor)
+    count, there = counts.here, counts.there or BucketCount()
     uses = await asyncio.to_thread(mountpath_uses_sync, call.services.node.data_dirs)
     total = total_bytes(uses)
     return {
         **bucket_json(bucket.ref),
-        "ObjCount": {"obj_count_present": str(count.objects), "obj_count_remote": "0"},
+        "ObjCount": {
+            "obj_count_present": str(count.objects),
+            "obj_count_remote": str(there.objects),
+        },
         "ObjSize": {
             "obj_min_size": count.min_bytes,
             "obj_avg_size": count.size_bytes // count.objects if count.objects else 0,
@@ -121,7 +128,7 @@ async def _summary(call: NativeCall, bucket: Bucket, record: JobRecord) -> dict[
         "TotalSize": {
             "size_on_disk": str(count.size_bytes),
             "size_all_present_objs": str(count.size_bytes),
-            "size_all_remote_objs": "0",
+            "size_all_remote_objs": str(there.size_bytes),
             "total_disks_size": str(total),
         },
         "used_pct": 100 * count.size_bytes // total if total else 0,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
-from jobs.bucket_summary import BucketCount
+from jobs.bucket_summary import BucketCount, BucketCounts
 
 
 def test_count_over_pages_and_deaths() -> None:
-    count = BucketCount.read("")
-    assert count == BucketCount()
-    count = count.with_page([5, 3], "b")
-    count = BucketCount.read(json.dumps({name: getattr(count, name) for name in count.__slots__}))
+    counts = BucketCounts.read("")
+    assert counts == BucketCounts()
+    counts = BucketCounts(counts.here.with_page([5, 3], "b"), BucketCount(objects=7))
+    assert BucketCounts.read(counts.text()) == counts
+    count = BucketCounts.read(BucketCounts(counts.here).text()).here
     count = count.with_page([], "b").with_page([7], "")
     assert (count.objects, count.size_bytes, count.min_bytes, count.max_bytes) == (3, 15, 3, 7)
 
