@@ -24,13 +24,19 @@ def _azure(account: Account) -> Backend:
     return AzureBackend(account)
 
 
+def _ais(account: Account) -> Backend:
+    from backends.ais import AisBackend
+
+    return AisBackend(account)
+
+
 def _http(account: Account) -> Backend:
     from backends.http import HttpBackend
 
     return HttpBackend(account)
 
 
-ADAPTERS: Mapping[str, Adapter] = {"azure": _azure, "ht": _http}
+ADAPTERS: Mapping[str, Adapter] = {"ais": _ais, "azure": _azure, "ht": _http}
 """By provider."""
 
 

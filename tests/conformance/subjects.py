@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from tests.conformance.ais_subject import AisSubject
 from tests.conformance.azure_subject import AzureSubject
 from tests.conformance.http_subject import HttpSubject, PlainHttpSubject
 from tests.conformance.memory_subject import MemorySubject
@@ -12,6 +13,7 @@ from tests.conformance.wrapped_subject import WrappedSubject
 from tests.counterparts.started import Counterparts
 
 SUBJECTS: Mapping[str, Callable[[Counterparts], Subject]] = {
+    "ais": AisSubject,
     "azure": AzureSubject,
     "http": HttpSubject,
     "http plain": PlainHttpSubject,
