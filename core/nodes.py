@@ -7,6 +7,7 @@ Arguments and results are frozen types of core. Implementations raise core.error
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from core.landing import Landing
@@ -15,6 +16,20 @@ from core.protocols import BodyStream, ObjectReader, ObjectStore
 from core.staging import Staged
 from core.types import Bucket, ObjectInfo
 from core.uploads import CompletedPart
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUse:
+    """How full one of the node's mountpaths is: of its disk, or of the quota that it has. Numbers are positions in the
+    store's set of mountpaths."""
+
+    number: int
+    used_bytes: int
+    total_bytes: int
+
+    def above_bytes(self, percent: float) -> int:
+        """How much is used beyond a share of the whole; negative below it."""
+        return self.used_bytes - int(self.total_bytes * percent / 100)
 
 
 class StorageNode(ObjectStore, Protocol):

@@ -22,6 +22,7 @@ from jobs.group_delete import DeleteObjectsJob
 from jobs.inventory import CreateInventoryJob
 from jobs.lifecycle import LifecycleJob
 from jobs.lookup import AtBackend
+from jobs.lru import LruJob, Watermarks
 from jobs.periodic import ShouldStop
 from jobs.prefetch import PrefetchJob, fetching
 from jobs.promote import PromoteJob
@@ -68,12 +69,26 @@ def job_kinds(
         MoveBucketJob(service),
         CleanupJob(clean),
         WarmUpJob(control, node),
-        NothingToDo("lru", "nothing to evict: ais buckets are the only place of their objects"),
+        *_evicting(config, control, node, service),
         NothingToDo("rebalance", "nothing to move: there is one node"),
         NothingToDo("resilver", "nothing to move: objects stay on the mountpath they were put on"),
         IndexShardJob(node, shards, control),
         ShardSummaryJob(node, shards, control),
     ]
+
+
+def watermarks(config: Config) -> Watermarks:
+    """Between which copies are evicted."""
+    space = config.space
+    return Watermarks(min(space.low_percent, space.high_percent), space.high_percent)
+
+
+def _evicting(
+    config: Config, control: EmbeddedControlStore, node: LocalNode, service: SingleNodeService
+) -> Sequence[JobKind]:
+    if service.usage is None:
+        return ()
+    return (LruJob(node, node, service.usage, control, watermarks(config)),)
 
 
 def _prefetching(

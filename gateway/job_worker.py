@@ -17,7 +17,7 @@ from gateway.backends import open_service
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.event_destinations import open_destinations
-from gateway.job_kinds import Cleaning, job_kinds, owner_name
+from gateway.job_kinds import Cleaning, job_kinds, owner_name, watermarks
 from gateway.keys import open_key_service
 from gateway.node import open_node
 from gateway.shards import open_shards
@@ -26,6 +26,7 @@ from jobs.bucket_repair import BucketRepairJob
 from jobs.event_delivery import EventDelivery, Pace
 from jobs.inventory_upkeep import InventoryUpkeep
 from jobs.load import LoadMonitor, SystemProbe
+from jobs.lru import SpaceWatch
 from jobs.periodic import ShouldStop, ThreadJob
 from jobs.queue import JobQueue
 from jobs.runner import Job, JobRunner
@@ -84,6 +85,7 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
                     load=load,
                     standing=standing,
                 )
+                housekeeping.append(_space_watch(config, control, node, records))
                 async with asyncio.TaskGroup() as group:
                     measuring = group.create_task(load.run())
                     inventories = InventoryUpkeep(
@@ -122,6 +124,14 @@ def _housekeeping(
         ),
         OrphanedIndexes(cleanup_interval_s, node, control, clock),
     ]
+
+
+def _space_watch(
+    config: Config, control: EmbeddedControlStore, node: LocalNode, records: JobRecords
+) -> SpaceWatch:
+    marks = watermarks(config)
+    interval_s = config.space.check_interval_s
+    return SpaceWatch(interval_s, node, control, records, marks, node.mountpaths.clock)
 
 
 async def _run_queue(queue: JobQueue, records: JobRecords, stop: asyncio.Event) -> None:

@@ -26,6 +26,7 @@ async def open_node(config: Config, clock: Clock, keys: KeyService | None = None
         verify_rate=settings.verify_rate,
         free_space_reserve_bytes=settings.free_space_reserve_bytes,
         capacity_bytes=settings.quota_bytes or None,
+        copies_end_at_percent=config.space.out_of_space_percent,
         threads=settings.threads,
         hot_bytes=settings.hot_object_bytes,
         classes=_class_placements(config, specs),

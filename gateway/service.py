@@ -79,6 +79,7 @@ class SingleNodeService:
         self.backends = None if cached is None else cached.backends
         self.accounts: AccountStore = FixedAccounts()
         self.inventories: Inventories = inventories or NoInventories()
+        self.usage = None if cached is None else cached.usage
 
     head = _routed("head")
     head_with_tags = _routed("head_with_tags")

@@ -38,7 +38,8 @@ _SCAN_SHARE = 20
 
 
 class Capacity:
-    """Room as last seen, less what was written since. `refresh_sync` and `took` may come from any thread."""
+    """Room as last seen, less what was written since. `refresh_sync` and `took` may come from any thread.
+    `is_out_for_copies`: whether there is none for copies of what backends have, which leave some to all else."""
 
     def __init__(
         self, layout: Layout, options: StorageOptions, connect: Callable[[], sqlite3.Connection]
@@ -48,6 +49,7 @@ class Capacity:
         self._connect = connect
         self._lock = threading.Lock()
         self._room = 0
+        self.is_out_for_copies = False
         self._refreshed_at = 0.0
         self._scan_due_at = 0.0
         self._trim_due_at = 0.0
@@ -100,7 +102,21 @@ class Capacity:
         if quota is not None:
             room = min(room, quota - self._used_bytes())
         self._room = room
+        used, total = self._use_sync(stats)
+        self.is_out_for_copies = used > total * self._options.copies_end_at_percent / 100
         self._refreshed_at = time.monotonic()
+
+    def use_sync(self) -> tuple[int, int]:
+        """How much is used, of how much: of the quota, or of the disk whoever uses it. Raises OSError."""
+        return self._use_sync(os.statvfs(self._layout.directory))
+
+    def _use_sync(self, stats: os.statvfs_result) -> tuple[int, int]:
+        quota = self._options.capacity_bytes
+        if quota is not None:
+            return self._used_bytes(), quota
+        # As df has it: what only the system may use does not count.
+        used = (stats.f_blocks - stats.f_bfree) * stats.f_frsize
+        return used, used + stats.f_bavail * stats.f_frsize
 
     def _used_bytes(self) -> int:
         with self._lock:

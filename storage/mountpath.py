@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from core.errors import MountpathUnavailable, StoreError
+from core.errors import MountpathUnavailable, OutOfSpace, StoreError
 from storage.blobs import BlobWriter
 from storage.capacity import Ballast, Capacity
 from storage.commit import CommitHooks, Committer, Operation
@@ -193,6 +193,14 @@ class Mountpath:
     ) -> T:
         """See Committer.commit."""
         return await self.opened().committer.commit(operation, is_durable=is_durable, frees=frees)
+
+    async def require_room_for_copies(self) -> None:
+        """Raises OutOfSpace if the disk is too full for copies of what backends have."""
+        capacity = self.opened().capacity
+        if capacity.is_stale:
+            await self.run(capacity.refresh_sync)
+        if capacity.is_out_for_copies:
+            raise OutOfSpace(mountpath=str(self.spec.directory), retry_after_s=RETRY_AFTER_S)
 
     async def require_room(self, size_bytes: int) -> None:
         """Raises OutOfSpace if so many bytes would leave less than the reserve."""

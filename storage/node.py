@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from core.chunks import MAX_CHUNKS, chunk_rule
 from core.control import KeyService
 from core.encryption import CustomerKey, EncryptionRequest
+from core.errors import StoreError
 from core.listing import (
     ListPage,
     ListQuery,
@@ -14,7 +15,7 @@ from core.listing import (
     VersionListQuery,
 )
 from core.names import ObjectKey, UserId
-from core.nodes import Placement
+from core.nodes import DiskUse, Placement
 from core.protocols import BodyStream, Clock
 from core.sealing import NoKeys
 from core.types import (
@@ -109,6 +110,8 @@ class LocalNode:
         """See StorageNode.land."""
         owner = self.mountpaths.owner(bucket, key)
         disks = self.mountpaths.spread(bucket, key, storage_class)
+        if bucket.props.backend is not None:
+            await disks[0].require_room_for_copies()
         await disks[0].require_room(size_bytes)
         piece_bytes = piece_bytes or chunk_rule(bucket.props.native).piece_bytes(size_bytes)
         piece_bytes = max(piece_bytes or size_bytes, 1, -(-size_bytes // MAX_CHUNKS))
@@ -128,6 +131,20 @@ class LocalNode:
         """See StorageNode.stage."""
         place = (bucket, key, storage_class)
         return await stage(self.mountpaths, self._intake, self._publisher, place, body)
+
+    def disk_uses_sync(self) -> Sequence[DiskUse]:
+        """How full the disks are that are there. Blocks."""
+        found = []
+        for number, mountpath in enumerate(self.mountpaths.all):
+            try:
+                found.append(DiskUse(number, *mountpath.opened().capacity.use_sync()))
+            except (StoreError, OSError):
+                continue
+        return found
+
+    def disk_of(self, bucket: Bucket, key: ObjectKey) -> int:
+        """The number of the mountpath that an object belongs to."""
+        return self.mountpaths.all.index(self.mountpaths.owner(bucket, key))
 
     async def open(self) -> None:
         """Open the mountpaths that are there."""

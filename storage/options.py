@@ -27,12 +27,14 @@ class StorageOptions:
     """Of every mountpath of a node. `capacity_bytes` None: as much as the disk has. `verify_rate`: the share of whole
     reads from files whose checksum is verified. `min_part_bytes` is S3's rule; tests may lower it.
     `hot_bytes`: memory for small objects that were read lately, of the whole node in this process. `classes`: where
-    each storage class lies that does not lie everywhere."""
+    each storage class lies that does not lie everywhere. `copies_end_at_percent`: how full a disk, or its quota, may be
+    for a copy of what a backend has to be taken in."""
 
     small_limit_bytes: int = SMALL_LIMIT_BYTES
     verify_rate: float = 0.0
     free_space_reserve_bytes: int = 256 * 1024**2
     capacity_bytes: int | None = None
+    copies_end_at_percent: float = 100.0
     threads: int = 4
     hot_bytes: int = 8 * 1024**2
     min_part_bytes: int = MIN_PART_BYTES

@@ -1,10 +1,10 @@
 """Owns who is at work on a key of a bucket that lives elsewhere, over all processes of a node: one writer at a time,
-one fetcher at a time, and those who follow a fetch.
+one fetcher at a time, those who follow a fetch, and those who read the file of a copy.
 
 All is locks on single bytes of one file, so that nothing is left over when a process dies, whatever it was doing: of
-each key one byte for who writes and one for who fetches, at a place that a hash of bucket id and key gives. (Keys that
-share a place wait for each other, and nothing worse.) A fetch has a page beside that file (flight_page), named by a
-longer hash.
+each key one byte for who writes, one for who fetches and one that readers share, at a place that a hash of bucket id
+and key gives. (Keys that share a place wait for each other, and nothing worse.) A fetch has a page beside that file
+(flight_page), named by a longer hash.
 
 Who fetches makes its page first and looks for a writer then; who writes takes its byte first and looks for a page then.
 So one of them sees the other, and a fetch that a write may have overtaken is spoiled: it is not published.
@@ -35,14 +35,15 @@ _log = logging.getLogger(__name__)
 
 # struct flock of Linux: type, whence, start, length, pid.
 _LOCK = struct.Struct("@hhqqi0q")
-_WRITER, _FETCHER = 0, 1
+_WRITER, _FETCHER, _READER = 0, 1, 2
+_BYTES_EACH = 4
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.001, 0.02
 _LOCKS_FILE, _PAGE = "locks", ".flight"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Of a key of a bucket: the number of its two lock bytes, and its page's name."""
+    """Of a key of a bucket: the number of its lock bytes, and its page's name."""
 
     number: int
     name: str
@@ -55,7 +56,7 @@ def place_of(bucket: Bucket, key: ObjectKey) -> Place:
 
 
 def _place(digest: bytes) -> Place:
-    return Place(int.from_bytes(digest[:8], "big") >> 3, digest.hex())
+    return Place(int.from_bytes(digest[:8], "big") >> 4, digest.hex())
 
 
 class Flight:
@@ -95,6 +96,7 @@ class Flights:
         self._thread = ThreadPoolExecutor(1, "flights")
         self._turns: dict[int, _Turn] = {}
         self._flights: dict[int, Flight | None] = {}
+        self._readers: dict[int, int] = {}
         self._clean_sync()
 
     def close(self) -> None:
@@ -229,6 +231,33 @@ class Flights:
             return False
         return await self._in_thread(lambda: page.is_in_place)
 
+    # --- reading ---
+
+    def begin_reading(self, place: Place) -> None:
+        """Have all processes know that the file of the copy is read, until as many calls of `end_reading`. Never
+        blocks."""
+        count = self._readers.get(place.number, 0)
+        if not count:
+            self._control(fcntl.F_OFD_SETLK, fcntl.F_RDLCK, place, _READER)
+        self._readers[place.number] = count + 1
+
+    def end_reading(self, place: Place) -> None:
+        """See `begin_reading`."""
+        self._readers[place.number] -= 1
+        if not self._readers[place.number]:
+            del self._readers[place.number]
+            self._unlock(place, _READER)
+
+    def is_in_use(self, place: Place) -> bool:
+        """Whether anybody reads the file of the key's copy, or changes its object, or fetches it."""
+        return (
+            place.number in self._readers
+            or place.number in self._flights
+            or self._is_locked(place, _READER)
+            or self._is_locked(place, _FETCHER)
+            or self.is_written(place)
+        )
+
     # --- the files ---
 
     def _path(self, place: Place) -> Path:
@@ -254,7 +283,7 @@ class Flights:
         return bool(_LOCK.unpack(found)[0] != fcntl.F_UNLCK)
 
     def _control(self, command: int, kind: int, place: Place, role: int) -> bytes:
-        wanted = _LOCK.pack(kind, os.SEEK_SET, place.number * 2 + role, 1, 0)
+        wanted = _LOCK.pack(kind, os.SEEK_SET, place.number * _BYTES_EACH + role, 1, 0)
         return fcntl.fcntl(self._fd, command, wanted)
 
     def _clean_sync(self) -> None:

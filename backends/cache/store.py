@@ -1,13 +1,15 @@
 """Owns CachedStore: the ObjectStore of buckets that live elsewhere, put together from the parts that do the work.
 
 The local node has copies, the backend has the truth. Reads are in `reading`, writes in `writing`, uploads in `uploads`,
-listings in `listing`; who is at work on a key, in which process, is known by `flights`.
+listings in `listing`; who is at work on a key, in which process, is known by `flights`, and what was read when by
+`usage`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from backends.cache.access_times import AccessTimes
 from backends.cache.changing import Changing
 from backends.cache.copying import Copying
 from backends.cache.flights import Flights
@@ -16,6 +18,7 @@ from backends.cache.listing import Listing
 from backends.cache.reading import Reading
 from backends.cache.upload_ledger import UploadLedger
 from backends.cache.uploads import Uploads
+from backends.cache.usage import Usage
 from backends.cache.writing import Writing
 from core.backends import Backends
 from core.nodes import StorageNode
@@ -40,6 +43,7 @@ class CachedStore:
         self.backends = backends
         self.flights = flights = Flights(directory)
         self._reading = reading = Reading(node, backends, flights)
+        self._times = AccessTimes(directory / "access.db")
         writing = Writing(node, backends, flights)
         copying = Copying(node, reading, writing)
         changing = Changing(node, writing, copying)
@@ -48,7 +52,8 @@ class CachedStore:
         listing = Listing(node, backends, inventories)
         self.head = reading.head
         self.head_with_tags = changing.head_with_tags
-        self.get = reading.get
+        self.usage = usage = Usage(reading, flights, self._times)
+        self.get = usage.get
         self.put = writing.put
         self.delete = writing.delete
         self.delete_many = writing.delete_many
@@ -70,5 +75,6 @@ class CachedStore:
     async def close(self) -> None:
         """Give up what is being fetched. The backends are for others to close."""
         await self._reading.close()
+        await self._times.close()
         self.flights.close()
         self._ledger.close()

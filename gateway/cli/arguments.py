@@ -20,7 +20,7 @@ JOB_KINDS = {
     "create-inventory": "take the inventories of --bucket anew, or the first (of --prefix)",
     "cleanup-store": "remove what crashes left behind",
     "load-lom-cache": "bring the index of --bucket into memory",
-    "lru": "evict what is least used; of ais buckets nothing ever is",
+    "lru": "evict copies of what backends have, those read longest ago, down to the low watermark",
     "rebalance": "move objects to the nodes they belong to; on a single node there is nothing to move",
     "resilver": "the same for the disks of a node",
 }

@@ -54,6 +54,7 @@ def _fixed(value: Any, reason: str) -> _Property:
 
 
 _UNSERVED = "is not served"
+_EVICTED = "lru.enabled"
 _PROPERTIES: Mapping[str, _Property] = {
     "checksum.type": _fixed("md5", "objects have the MD5 that S3 asks for"),
     "checksum.validate_cold_get": _Property(True, BOOL),
@@ -74,7 +75,7 @@ _PROPERTIES: Mapping[str, _Property] = {
     "ec.compression": _Property("never", _COMPRESSION),
     "ec.bundle_multiplier": _Property(2, COUNT),
     "ec.burst_buffer": _Property(512, COUNT),
-    "lru.enabled": _fixed(False, "eviction " + _UNSERVED),
+    _EVICTED: _Property(False, BOOL),
     "lru.dont_evict_time": _Property("2h", DURATION),
     "lru.capacity_upd_time": _Property("10m", DURATION),
     "lru.batch_size": _Property(32768, COUNT),
@@ -138,6 +139,8 @@ def props_json(bucket: Bucket) -> dict[str, Any]:
     """All properties of a bucket."""
     native = bucket.props.native
     shown = default_sections()
+    # Copies of what a backend has may go, unless it is said otherwise.
+    _set(shown, _EVICTED, bucket.props.backend is not None)
     for name, text in native.sections.items():
         if name in _PROPERTIES:
             _set(shown, name, json.loads(text))
@@ -277,6 +280,9 @@ def _changed_one(props: BucketProps, name: str, value: Any) -> BucketProps:
         if known is None:
             raise InvalidArgument(name=path, value="", reason=f"no such property: {path}")
         read = known.kind(path, leaf)
+        if path == _EVICTED and read and props.backend is None:
+            reason = f"{path} cannot be 'True': this is the only place of the bucket's objects"
+            raise InvalidArgument(name=path, value="True", reason=reason)
         sections[path] = json.dumps(read)
     return replace(props, native=replace(native, sections=sections))
 
