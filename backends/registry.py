@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from backends.s3 import gcp_backend, oci_backend, s3_backend
 from backends.wrappers.retry import Retrying
 from backends.wrappers.stack import Shared, limited, wrap
 from core.accounts import Account, AccountStore, NoSuchAccount
@@ -36,7 +37,14 @@ def _http(account: Account) -> Backend:
     return HttpBackend(account)
 
 
-ADAPTERS: Mapping[str, Adapter] = {"ais": _ais, "azure": _azure, "ht": _http}
+ADAPTERS: Mapping[str, Adapter] = {
+    "ais": _ais,
+    "aws": s3_backend,
+    "azure": _azure,
+    "gcp": gcp_backend,
+    "ht": _http,
+    "oci": oci_backend,
+}
 """By provider."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from tests.conformance import s3_subject
 from tests.conformance.ais_subject import AisSubject
 from tests.conformance.azure_subject import AzureSubject
 from tests.conformance.http_subject import HttpSubject, PlainHttpSubject
@@ -18,6 +19,8 @@ SUBJECTS: Mapping[str, Callable[[Counterparts], Subject]] = {
     "http": HttpSubject,
     "http plain": PlainHttpSubject,
     "memory": lambda _: MemorySubject(),
+    "s3-moto": s3_subject.moto,
+    "s3-weir": s3_subject.weir,
     "wrapped": lambda _: WrappedSubject(),
 }
 """By the name that the tests show. Counterparts are started when a subject first asks for them."""

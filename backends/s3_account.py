@@ -1,0 +1,112 @@
+"""Owns what all operations of S3Backend share: the client of its account, and what answers say.
+
+Nothing here imports botocore: the client is made, and its library imported, with the first request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from backends.s3_objects import info_of, length_of
+from backends.s3_options import S3Options
+from core.backends import BackendFeatures
+from core.errors import BackendBroken, BackendDown, NoSuchVersion
+from core.names import ObjectKey
+from core.types import ObjectInfo
+
+if TYPE_CHECKING:
+    from backends.s3_client import S3Client
+
+
+class S3Account:
+    """The client of an account, and its calls."""
+
+    def __init__(self, options: S3Options) -> None:
+        self._options = options
+        self._dialect = options.dialect
+        self.features = BackendFeatures(
+            has_tags=options.dialect.has_tags, has_versions=options.dialect.is_aws
+        )
+        self._client: asyncio.Task[S3Client] | None = None
+        self._is_closed = False
+
+    async def close(self) -> None:
+        """See Backend."""
+        self._is_closed = True
+        task, self._client = self._client, None
+        if task is None:
+            return
+        (client,) = await asyncio.gather(task, return_exceptions=True)
+        if not isinstance(client, BaseException):
+            await client.close()
+
+    @property
+    def busy_connections(self) -> int:
+        """How many connections are at work, or held by readers that nobody has closed."""
+        if self._client is None or not self._client.done():
+            return 0
+        return self._client.result().busy_connections
+
+    async def _opened(self) -> S3Client:
+        if self._is_closed:
+            raise BackendDown(
+                provider=self._dialect.provider, bucket="", reason="closed", retry_after_s=1
+            )
+        task = self._client
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._client = asyncio.create_task(self._made())
+        # Shielded: who gives up waiting must not take the client away from the others.
+        return await asyncio.shield(task)
+
+    async def _made(self) -> S3Client:
+        # Not at the top: see this module.
+        module = await asyncio.to_thread(importlib.import_module, "backends.s3_client")
+        client: S3Client = await module.opened(self._options)
+        return client
+
+    async def _call(
+        self,
+        operation: str,
+        bucket: str = "",
+        key: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        **parameters: Any,
+    ) -> Mapping[str, Any]:
+        client = await self._opened()
+        return await client.call(operation, bucket, key, headers=headers, **parameters)
+
+    async def head(self, bucket: str, key: ObjectKey, *, version_id: str = "") -> ObjectInfo:
+        """See Backend."""
+        parameters = self._of_version(version_id)
+        headers = headers_in(await self._call("HeadObject", bucket, key, **parameters))
+        info = self._info(key, length_of(headers), headers)
+        self._check_version(info, version_id)
+        return info
+
+    # --- what the operations share ---
+
+    def _info(self, key: ObjectKey, size_bytes: int, headers: Mapping[str, str]) -> ObjectInfo:
+        return info_of(key, size_bytes, headers, self._dialect, self._options.has_md5_etags)
+
+    def _of_version(self, version_id: str) -> dict[str, Any]:
+        return {"VersionId": version_id} if version_id and self.features.has_versions else {}
+
+    def _check_version(self, info: ObjectInfo, version_id: str) -> None:
+        """Where a version can't be asked for, the current one may yet be it."""
+        found = "" if info.remote is None else info.remote.version_id
+        if version_id and found != version_id and not self.features.has_versions:
+            raise NoSuchVersion(key=info.key, version_id=version_id)
+
+    def _broken(self, bucket: str, key: str, reason: str) -> BackendBroken:
+        return BackendBroken(
+            provider=self._dialect.provider, bucket=bucket, key=key, reason=reason, retry_after_s=1
+        )
+
+
+def headers_in(said: Mapping[str, Any]) -> Mapping[str, str]:
+    headers: Mapping[str, str] = said["ResponseMetadata"]["HTTPHeaders"]
+    return headers

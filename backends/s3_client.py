@@ -1,0 +1,150 @@
+"""Owns the aiobotocore client of an account, and the calls through it.
+
+Importing aiobotocore takes a third of a second and reading the description of S3 another, so both happen in a thread,
+with the first request of an account (backends.s3 imports this module then).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore import UNSIGNED
+from botocore.configprovider import ConfiguredEndpointProvider
+from botocore.exceptions import ProfileNotFound
+
+from backends.s3_bodies import Feed
+from backends.s3_errors import Asked, translated
+from backends.s3_options import S3Options
+from backends.s3_transport import S3Session
+from core.errors import BackendDenied, InvalidArgument
+
+_HEADERS: ContextVar[Mapping[str, str]] = ContextVar("_HEADERS")
+"""What a call adds to the headers of its request, signed."""
+
+
+class S3Client:
+    """Calls of S3 for one account. Made by `opened`."""
+
+    def __init__(self, options: S3Options, client: Any, endpoint: str) -> None:
+        self._options = options
+        self._client = client
+        self.is_amazon = _is_amazon(endpoint or client.meta.endpoint_url)
+        client.meta.events.register("before-call.s3", _add_headers)
+
+    async def call(
+        self,
+        operation: str,
+        bucket: str = "",
+        key: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        **parameters: Any,
+    ) -> Mapping[str, Any]:
+        """An operation of S3 by its name there. Raises core.errors as Backend says."""
+        if bucket:
+            parameters["Bucket"] = bucket
+        if key:
+            parameters["Key"] = key
+        added = dict(headers or {})
+        if self._options.pays_requests:
+            added["x-amz-request-payer"] = "requester"
+        token = _HEADERS.set(added)
+        body = parameters.get("Body")
+        try:
+            answer: Mapping[str, Any] = await self._client._make_api_call(operation, parameters)
+        except Exception as error:
+            if isinstance(body, Feed) and isinstance(body.error, Exception):
+                raise body.error from None
+            asked = Asked(self._options.dialect.provider, operation, bucket, key, parameters)
+            raise translated(error, asked) from error
+        finally:
+            _HEADERS.reset(token)
+        return answer
+
+    @property
+    def busy_connections(self) -> int:
+        """See S3Session."""
+        count: int = self._client._endpoint.http_session.busy_connections
+        return count
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.__aexit__(None, None, None)
+
+
+async def opened(options: S3Options) -> S3Client:
+    """A client of the account. Raises InvalidArgument, BackendDenied (a profile that is none)."""
+    try:
+        session, endpoint = await asyncio.to_thread(_session_sync, options)
+        config = _config(options, endpoint)
+        client = session.create_client(
+            "s3",
+            region_name=options.region or session.get_config_variable("region") or "us-east-1",
+            endpoint_url=options.endpoint or None,
+            verify=options.ca_file or None,
+            aws_access_key_id=options.access_key or None,
+            aws_secret_access_key=options.secret_key or None,
+            aws_session_token=options.session_token or None,
+            config=config,
+        )
+        return S3Client(options, await client.__aenter__(), endpoint)
+    except ProfileNotFound:
+        raise BackendDenied(
+            provider=options.dialect.provider, bucket="", reason="ProfileNotFound"
+        ) from None
+    except ValueError as error:
+        raise InvalidArgument(
+            name="endpoint", value=options.endpoint, reason="The endpoint cannot be used"
+        ) from error
+
+
+def _session_sync(options: S3Options) -> tuple[AioSession, str]:
+    """A session that has read what it needs from files, and the endpoint that was configured for AWS."""
+    session = AioSession(profile=options.profile or None)
+    # As boto3 does where nothing else is said: all that has to be read is kept in the session's loader.
+    session.warm_up_loader_caches("s3")
+    if options.endpoint:
+        return session, options.endpoint
+    found = ConfiguredEndpointProvider(
+        full_config=session.full_config, scoped_config=session.get_scoped_config(), client_name="s3"
+    ).provide()
+    return session, str(found or "")
+
+
+def _config(options: S3Options, endpoint: str) -> AioConfig:
+    # A name like "minio" in an endpoint rarely has subdomains for buckets; Amazon's own hosts do.
+    is_own = not endpoint or _is_amazon(endpoint)
+    addressing = options.addressing or ("auto" if is_own else "path")
+    session_class = type(
+        "S3Session", (S3Session,), {"accept_encoding": options.dialect.accept_encoding}
+    )
+    return AioConfig(
+        connect_timeout=options.connect_timeout_s,
+        read_timeout=options.timeout_s,
+        max_pool_connections=options.max_connections,
+        # Once: what may be tried again is decided by a wrapper of the adapter, which knows what can be.
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        signature_version=UNSIGNED if options.is_anonymous else "s3v4",
+        # Bodies are streams, which can't be read twice to be signed.
+        s3={"addressing_style": addressing, "payload_signing_enabled": False},
+        # No aws-chunked bodies and trailers: most servers but Amazon's don't know them, or know them badly.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        http_session_cls=session_class,
+        parameter_validation=True,
+    )
+
+
+def _is_amazon(endpoint: str) -> bool:
+    host = urlsplit(endpoint).hostname or ""
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+
+def _add_headers(params: dict[str, Any], **_: Any) -> None:
+    params["headers"].update(_HEADERS.get({}))

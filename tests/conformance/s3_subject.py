@@ -1,0 +1,96 @@
+"""Owns the conformance of the S3 adapter, over each of the S3 servers that run on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from backends.registry import ADAPTERS
+from backends.s3 import S3Backend
+from core.accounts import Account
+from core.backends import Backend
+from tests.conformance.subject import Subject, new_name
+from tests.counterparts.process import free_port
+from tests.counterparts.started import Counterparts, S3Endpoint
+
+
+def account_of(
+    there: S3Endpoint, settings: Mapping[str, str] | None = None, provider: str = "aws"
+) -> Account:
+    """An account at a counterpart."""
+    return Account(
+        provider,
+        endpoint=there.endpoint,
+        region=there.region,
+        settings={"timeout_s": "30", **(settings or {})},
+        secrets={"access_key": there.keys.access_key, "secret_key": there.keys.secret_key},
+    )
+
+
+class S3Subject(Subject):
+    """An adapter of S3 in front of a counterpart; buckets are made by boto3."""
+
+    backend: S3Backend
+    provider = "aws"
+    settings: Mapping[str, str] = {"conditional_writes": "true"}
+
+    def __init__(self, start: Callable[[], S3Endpoint]) -> None:
+        super().__init__()
+        self._start = start
+
+    async def open(self) -> None:
+        self.there = self._start()
+        self.backend = self.made(account_of(self.there, self.settings, self.provider))
+
+    def made(self, account: Account) -> S3Backend:
+        """The adapter of the account."""
+        backend = ADAPTERS[self.provider](account)
+        assert isinstance(backend, S3Backend)
+        return backend
+
+    async def new_bucket(self) -> str:
+        name = new_name()
+        client = self.there.client()
+        await asyncio.to_thread(client.create_bucket, Bucket=name)
+        return name
+
+    async def denied(self) -> Backend:
+        account = account_of(self.there, self.settings, self.provider)
+        secrets = {**account.secrets, "secret_key": "wrong"}
+        return self.made(Account(self.provider, endpoint=account.endpoint, secrets=secrets))
+
+    async def down(self) -> Backend:
+        nowhere = S3Endpoint(f"http://127.0.0.1:{free_port()}", self.there.keys)
+        return self.made(account_of(nowhere, self.settings, self.provider))
+
+    def open_connections(self) -> int:
+        return self.backend.busy_connections
+
+
+class MotoSubject(S3Subject):
+    """moto's server."""
+
+    cannot: Mapping[str, str] = {
+        "deny": "it believes everybody",
+        "forget uploads": "it fails with 500 over an upload that is no more",
+    }
+
+
+class SecondWeirSubject(S3Subject):
+    """Another weir."""
+
+
+class RcloneSubject(S3Subject):
+    """rclone's S3 server over a directory."""
+
+
+def moto(counterparts: Counterparts) -> Subject:
+    return MotoSubject(counterparts.moto)
+
+
+def weir(counterparts: Counterparts) -> Subject:
+    return SecondWeirSubject(counterparts.weir)
+
+
+def rclone(counterparts: Counterparts) -> Subject:
+    return RcloneSubject(counterparts.rclone)
