@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from core.chunks import ChunkRule
 from core.landing import Landing
 from core.names import ObjectKey, UploadId
 from core.protocols import BodyStream, ObjectReader, ObjectStore
@@ -89,6 +90,19 @@ class StorageNode(ObjectStore, Protocol):
 
     async def health(self) -> Mapping[str, str]:
         """Per mountpath: "ok", or what is wrong with it."""
+
+
+class Rechunks(Protocol):
+    """What can rewrite the layout of an object that is on its disks."""
+
+    async def rechunk(
+        self, bucket: Bucket, key: ObjectKey, version_id: str, rule: ChunkRule
+    ) -> bool:
+        """Give a version the layout that a rule says; whether there was anything to do. All that clients see stays as
+        it is, readers of the old pieces keep them, and what is written meanwhile wins.
+
+        Raises NotFound kinds, CustomerKeyRequired (it stays as it is), PreconditionFailed (written to all the time),
+        Corrupt, OutOfSpace."""
 
 
 class Placement(Protocol):

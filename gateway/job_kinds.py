@@ -27,6 +27,7 @@ from jobs.periodic import ShouldStop
 from jobs.prefetch import PrefetchJob, fetching
 from jobs.promote import PromoteJob
 from jobs.queue import JobKind
+from jobs.rechunk import RechunkJob
 from jobs.shard_index import IndexShardJob, ShardSummaryJob
 from jobs.upkeep import CleanupJob, NothingToDo, Removed, WarmUpJob
 from storage.layout import MountpathSpec
@@ -65,6 +66,7 @@ def job_kinds(
         CreateInventoryJob(service, service.inventories, control, clock),
         BucketSummaryJob(node, _at_backends(service), control),
         PromoteJob(service, control, config.native.promote_from),
+        RechunkJob(node, node, control),
         CopyBucketJob(service),
         MoveBucketJob(service),
         CleanupJob(clean),

@@ -117,9 +117,10 @@ class LargeBody:
             return
         self._piece.lane = Lane(self._piece.disk.executor, self._piece.write)
         # MD5 is the slowest by far and has a lane to itself.
-        for names in ([MD5], [name for name in self._digests if name != MD5]):
-            if names:
-                update = functools.partial(update_all, [self._digests[name] for name in names])
+        for has_md5 in (True, False):
+            some = [each for name, each in self._digests.items() if (name == MD5) is has_md5]
+            if some:
+                update = functools.partial(update_all, some)
                 self._digest_lanes.append(Lane(cpu, update))
 
     def _write_and_update(self, block: Block) -> None:

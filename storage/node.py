@@ -44,6 +44,7 @@ from storage.objects import Objects
 from storage.options import StorageOptions
 from storage.outbox import Outbox
 from storage.publish import Publisher
+from storage.rechunk import Rechunker
 from storage.records import LISTED
 from storage.sealed import Seals
 from storage.staging import LocalStaged, stage
@@ -72,6 +73,7 @@ class LocalNode:
         buckets = Buckets(self.mountpaths)
         self.outbox = Outbox(self.mountpaths)
         self.announce = self.outbox.announce
+        self.rechunk = Rechunker(self.mountpaths, objects, self._publisher, seals).rechunk
         self.change_class = Transitions(self.mountpaths, objects, self._publisher).change_class
         self._copier = Copier(self.mountpaths, objects, intake, self._publisher, seals)
         self._buckets = buckets

@@ -28,7 +28,7 @@ from core.encryption import CustomerKey, EncryptionMode, EncryptionRequest, Obje
 from core.light import light
 from core.names import ObjectKey
 from core.sealing import new_encryption, open_encryption
-from core.types import Bucket
+from core.types import Bucket, ObjectPart
 from storage.intake import Received
 from storage.mountpath import Mountpath
 from storage.reader import FileReader, MemoryReader, log_corrupt
@@ -89,10 +89,9 @@ class Span:
     size_bytes: int
 
 
-def run_number(stored: StoredObject, index: int) -> int:
-    """The number that a sealed run is bound to, by its place: its part's, while there is a run for each part."""
-    parts = stored.info.parts
-    return parts[index].part_number if len(parts) == len(stored.segments) else index
+def number_of_run(parts: Sequence[ObjectPart], count: int, index: int) -> int:
+    """The number that a sealed run is bound to, by its place among so many: its part's, if there is one for each."""
+    return parts[index].part_number if len(parts) == count else index
 
 
 def _spans(stored: StoredObject, first: int, length: int) -> Iterator[Span]:
@@ -108,7 +107,8 @@ def _spans(stored: StoredObject, first: int, length: int) -> Iterator[Span]:
         offset = max(first - start, 0)
         count = min(size_bytes, end - start) - offset
         if count > 0:
-            yield Span(segment, run_number(stored, index), offset, count)
+            number = number_of_run(stored.info.parts, len(stored.segments), index)
+            yield Span(segment, number, offset, count)
         start += size_bytes
 
 

@@ -11,28 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from core.conditions import check_unchanged
-from core.errors import MountpathUnavailable, PreconditionFailed
-from core.events import Change
+from core.errors import PreconditionFailed
 from core.listing import ObjectVersion
 from core.types import Bucket, ObjectInfo
 from storage.blobs import BlobWriter
-from storage.commit import Transaction
-from storage.index import (
-    find_object,
-    find_other,
-    load_whole,
-    put_current,
-    put_other,
-    refs_now,
-    require_open,
-)
-from storage.layout import Layout, host_name
+from storage.layout import host_name
 from storage.lookup import Found
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
+from storage.moves import Move, moved, name_bytes
 from storage.objects import Objects
-from storage.outbox import note_change
-from storage.publish import BlobCommit, Publisher, is_durable
+from storage.pieces import Pieces, segment_of
+from storage.publish import BlobCommit, PiecesCommit, Publisher, is_durable
 from storage.reader import BlobGone, FileReader, MemoryReader, log_corrupt
 from storage.records import (
     OBJECT,
@@ -43,19 +33,7 @@ from storage.records import (
     encode_description,
     encode_record,
     is_manifest,
-    refs_of,
 )
-from storage.upload_records import part_of_nothing
-
-
-@dataclass(frozen=True, slots=True)
-class _Move:
-    """A version as it was read, as it shall be, and the stamp in its new blob's trailer (0: its bytes stay)."""
-
-    old: StoredObject
-    info: ObjectInfo
-    segments: Sequence[Segment]
-    stamp: int
 
 
 class Transitions:
@@ -80,14 +58,19 @@ class Transitions:
         stored = found.stored
         check_unchanged(stored.info, seen, is_latest=seen.is_latest)
         attributes = replace(stored.info.attributes, storage_class=storage_class)
-        move = _Move(stored, replace(stored.info, attributes=attributes), stored.segments, 0)
+        move = Move(
+            stored,
+            replace(stored.info, attributes=attributes),
+            stored.segments,
+            is_whole=stored.is_whole,
+        )
         owner = self._mountpaths.owner(bucket, key)
-        place = self._mountpaths.place(bucket, key, storage_class)
-        if _lies_there(stored.segments, place):
-            return await owner.commit(
-                lambda tx: _rename(tx, bucket, move), is_durable=is_durable(bucket)
-            )
-        writer = _Writer(owner, place, bucket, move)
+        disks = self._disks(bucket, stored, storage_class)
+        durable = is_durable(bucket)
+        if _lies_there(stored.segments, owner, disks):
+            return await owner.commit(lambda tx: name_bytes(tx, bucket, move), is_durable=durable)
+        # Pieces are older than the version, whose record is looked for among those that came later.
+        writer = _Writer(Pieces(owner, disks, bucket, key, stored.order - 1, durable), move)
         await writer.require_room()
         try:
             await writer.write(await self._open(owner, found))
@@ -95,6 +78,16 @@ class Transitions:
             await writer.abandon()
             raise
         return await self._commit(writer)
+
+    def _disks(
+        self, bucket: Bucket, stored: StoredObject, storage_class: str
+    ) -> Sequence[Mountpath]:
+        """Those on which the bytes of a class lie: of an object in pieces, all."""
+        key = stored.info.key
+        if len(stored.segments) > 1:
+            return self._mountpaths.spread(bucket, key, storage_class)
+        place = self._mountpaths.place(bucket, key, storage_class)
+        return [place or self._mountpaths.owner(bucket, key)]
 
     async def _open(self, owner: Mountpath, found: Found) -> MemoryReader | FileReader:
         """The stored bytes, all segments one after another. Raises PreconditionFailed if they are gone by now."""
@@ -114,35 +107,30 @@ class Transitions:
 
     async def _commit(self, writer: _Writer) -> ObjectInfo:
         owner, bucket, move = writer.owner, writer.bucket, writer.move
-        *first, last = writer.made
-        if not first and not is_manifest(move.old):
-            stamp = owner.opened().next_stamp()
-            move = replace(move, segments=writer.segments, stamp=stamp)
-            record = encode_record(_moved(move, stamp))
-            description = Description(OBJECT, bucket.bucket_id, move.info.key.encode(), record)
-        else:
-            # What names them all is the sidecar row; each alone is a part of nothing, if that should not come about.
-            move = replace(move, segments=writer.segments)
+        move = replace(move, segments=writer.segments)
+        durable = is_durable(bucket)
+        if len(writer.made) > 1 or is_manifest(move.old):
             try:
-                for made in first:
+                for made in writer.made:
                     await writer.finish(made)
             except BaseException:
                 await writer.abandon()
                 raise
-            description = writer.describe(last)
-        commit = BlobCommit(
-            last.blob, encode_description(description), is_durable(bucket), "transition"
-        )
-        try:
-            return await self._publisher.commit_blob(
-                owner, commit, lambda tx: _rename(tx, bucket, move)
+            blobs = [made.blob for made in writer.made]
+            pieces = PiecesCommit(blobs, durable, "transition")
+            return await self._publisher.commit_pieces(
+                owner, pieces, lambda tx: name_bytes(tx, bucket, move)
             )
-        except MountpathUnavailable:
-            # Whether the disk took the commit is unknown; the space cleanup will see.
-            raise
-        except Exception:
-            await writer.abandon()
-            raise
+        stamp = owner.opened().next_stamp()
+        move = replace(move, stamp=stamp)
+        record = encode_record(moved(move, stamp))
+        description = Description(OBJECT, bucket.bucket_id, move.info.key.encode(), record)
+        commit = BlobCommit(
+            writer.made[0].blob, encode_description(description), durable, "transition"
+        )
+        return await self._publisher.commit_blob(
+            owner, commit, lambda tx: name_bytes(tx, bucket, move)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,29 +139,26 @@ class _Made:
 
     number: int
     blob: BlobWriter
-    segment: FileSegment
 
 
 class _Writer:
     """Writes a version's segments anew, each as a blob of its own; those without bytes stay as they are."""
 
-    def __init__(
-        self, owner: Mountpath, place: Mountpath | None, bucket: Bucket, move: _Move
-    ) -> None:
-        self.owner = owner
-        self.bucket = bucket
+    def __init__(self, pieces: Pieces, move: Move) -> None:
+        self.owner = pieces.owner
+        self.bucket = pieces.bucket
         self.move = move
         self.made: list[_Made] = []
         self.segments: Sequence[Segment] = move.old.segments
-        self._disk = place or owner
-        self._host = None if place is None else place.spec
+        self._pieces = pieces
         self._blobs: list[BlobWriter] = []
 
     async def require_room(self) -> None:
         """Raises OutOfSpace."""
-        size_bytes = sum(each.size_bytes for each in self.segments)
-        await self._disk.require_room(size_bytes)
-        self._disk.opened().capacity.took(size_bytes, is_blob=True)
+        for number, segment in enumerate(self.segments):
+            disk = self._pieces.disk(number)
+            await disk.require_room(segment.size_bytes)
+            disk.opened().capacity.took(segment.size_bytes, is_blob=True)
 
     async def write(self, reader: MemoryReader | FileReader) -> None:
         """All that the reader offers; it is closed before anything is committed, for a reader of several blobs keeps
@@ -185,7 +170,8 @@ class _Writer:
             for number, segment in enumerate(segments):
                 if segment.size_bytes == 0:
                     continue
-                blob = self.owner.opened().new_blob(self._host)
+                blob = self._pieces.new_blob(number)
+                disk = self._pieces.disk(number)
                 self._blobs.append(blob)
                 while blob.size_bytes < segment.size_bytes:
                     block = rest or await anext(blocks, b"")
@@ -193,76 +179,34 @@ class _Writer:
                         raise log_corrupt("bytes missing in a transition", self.move.info.key)
                     cut = segment.size_bytes - blob.size_bytes
                     block, rest = block[:cut], block[cut:]
-                    await self._disk.run(functools.partial(blob.write, [block]))
+                    await disk.run(functools.partial(blob.write, [block]))
                 if blob.checksum != segment.checksum:
                     raise log_corrupt("checksum in a transition", self.move.info.key)
-                made = FileSegment(blob.blob_id, segment.size_bytes, segment.checksum)
-                self.made.append(_Made(number, blob, made))
-                segments[number] = made
+                self.made.append(_Made(number, blob))
+                segments[number] = segment_of(blob)
         finally:
             await reader.close()
         self.segments = tuple(segments)
 
-    def describe(self, made: _Made) -> Description:
-        """One of several blobs: alone it is nobody's."""
-        # Older than the version, whose record is looked for among those that came later.
-        return part_of_nothing(
-            self.bucket.bucket_id,
-            self.move.info.key,
-            made.number + 1,
-            made.segment,
-            self.move.old.order - 1,
-        )
-
     async def finish(self, made: _Made) -> None:
         """Make one of several blobs durable."""
-        description = encode_description(self.describe(made))
-        is_synced = is_durable(self.bucket)
-        await self._disk.run(lambda: made.blob.finish(description, is_durable=is_synced))
+        disk = self._pieces.disk(made.number)
+        await disk.run(functools.partial(self._pieces.finish, made.number, made.blob))
 
     async def abandon(self) -> None:
         for blob in self._blobs:
-            await self._disk.run(blob.abandon)
+            await self.owner.run(blob.abandon)
 
 
-def _lies_there(segments: Sequence[Segment], place: Mountpath | None) -> bool:
-    """Whether all bytes lie where they should: on `place`, or on the owner's disk if it is None."""
-    blob_ids = [each.blob_id for each in segments if isinstance(each, FileSegment)]
-    if place is None:
-        return all(Layout.is_own(blob_id) for blob_id in blob_ids)
-    name = f"@{host_name(place.spec)}"
-    size_bytes = sum(each.size_bytes for each in segments)
-    return size_bytes == 0 or (
-        len(blob_ids) == len(segments) and all(blob_id.endswith(name) for blob_id in blob_ids)
+def _lies_there(segments: Sequence[Segment], owner: Mountpath, disks: Sequence[Mountpath]) -> bool:
+    """Whether all bytes lie on the disks on which they should."""
+    names = {"" if disk is owner else host_name(disk.spec) for disk in disks}
+    if not any(each.size_bytes for each in segments):
+        return True
+    if owner in disks and not all(isinstance(each, FileSegment) for each in segments):
+        # What lies in the owner's index is where it should be.
+        segments = [each for each in segments if isinstance(each, FileSegment)]
+    return all(
+        isinstance(each, FileSegment) and each.blob_id.partition("@")[2] in names
+        for each in segments
     )
-
-
-def _moved(move: _Move, stamp: int, sidecar_id: int | None = None) -> StoredObject:
-    return StoredObject(
-        move.info, stamp, move.segments, sidecar_id=sidecar_id, first_stamp=move.old.order
-    )
-
-
-def _rename(tx: Transaction, bucket: Bucket, move: _Move) -> ObjectInfo:
-    """Have the version's record name the new bytes, if it is still the one that was read. Raises PreconditionFailed."""
-    require_open(tx, bucket)
-    connection, bucket_id, key = tx.connection, bucket.bucket_id, move.info.key
-    current = find_object(connection, bucket_id, key)
-    is_current = current is not None and current.info.version_id == move.info.version_id
-    found = current if is_current else find_other(connection, bucket_id, key, move.info.version_id)
-    if found is None or found.stamp != move.old.stamp:
-        raise PreconditionFailed(condition="unchanged")
-    if load_whole(connection, found) is None:
-        raise PreconditionFailed(condition="unchanged")
-    moved = _moved(move, move.stamp)
-    if move.stamp <= found.stamp or is_manifest(moved):
-        # The trailer alone would not do: it is older than the record in force, or the index keeps only a summary.
-        stamp = tx.next_stamp(after=max(found.stamp, move.stamp))
-        moved = _moved(move, stamp, stamp)
-        description = Description(OBJECT, bucket_id, key.encode(), encode_record(moved))
-        tx.add_small(stamp, encode_description(description), None)
-    (put_current if is_current else put_other)(connection, bucket_id, moved)
-    tx.add_garbage(refs_now(connection, found).without(refs_of(moved.segments, moved.sidecar_id)))
-    if bucket.origin is not None:
-        note_change(tx, bucket, Change.UPDATED, moved.info)
-    return moved.info

@@ -21,6 +21,7 @@ JOB_KINDS = {
     "cleanup-store": "remove what crashes left behind",
     "load-lom-cache": "bring the index of --bucket into memory",
     "lru": "evict copies of what backends have, those read longest ago, down to the low watermark",
+    "rechunk": "rewrite the objects in --bucket as its settings of chunks say",
     "rebalance": "move objects to the nodes they belong to; on a single node there is nothing to move",
     "resilver": "the same for the disks of a node",
 }

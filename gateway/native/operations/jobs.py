@@ -31,7 +31,7 @@ from jobs.prefetch import PREFETCH
 from jobs.selection import Selection
 
 _SERVED = frozenset(
-    {"lifecycle", "lru", "cleanup-store", "rebalance", "resilver", "load-lom-cache"}
+    {"lifecycle", "lru", "cleanup-store", "rebalance", "rechunk", "resilver", "load-lom-cache"}
 )
 _MAX_BUCKETS = 1000
 
