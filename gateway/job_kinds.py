@@ -13,6 +13,7 @@ from core.shards import Shards
 from gateway.config import Config
 from gateway.service import SingleNodeService
 from gateway.storage_classes import storage_classes
+from jobs.blob_download import BlobDownloadJob
 from jobs.bucket_summary import BucketSummaryJob
 from jobs.buckets import CopyBucketJob, MoveBucketJob
 from jobs.eviction import EvictBucketJob, EvictObjectsJob
@@ -99,7 +100,12 @@ def _prefetching(
     """Where there is anything to fetch from."""
     if service.backends is None:
         return ()
-    return (PrefetchJob(service, node, service.backends, control, fetching(service)),)
+    kinds: list[JobKind] = [
+        PrefetchJob(service, node, service.backends, control, fetching(service))
+    ]
+    if service.blobs is not None:
+        kinds.append(BlobDownloadJob(service.blobs, control))
+    return kinds
 
 
 def _at_backends(service: SingleNodeService) -> AtBackend | None:

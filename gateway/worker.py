@@ -213,6 +213,7 @@ def _native_front(
         backends=parts.service.backends,
         accounts=parts.service.accounts,
         inventories=parts.service.inventories,
+        blobs=parts.service.blobs,
     )
     front = NativeFront(services, authenticator, settings)
     front.observer = parts.access_log

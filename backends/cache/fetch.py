@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from backends.cache.flight_page import FlightState
@@ -34,7 +34,7 @@ from core.types import ChecksumType, ObjectInfo
 
 _log = logging.getLogger(__name__)
 
-_HELD_BACK_BYTES = 16 * 1024
+HELD_BACK_BYTES = 16 * 1024
 _QUEUED_CHUNKS = 4
 _BATCH_BYTES = 2 * 1024**2
 _NO_ROOM = (OutOfSpace, MountpathUnavailable)
@@ -65,8 +65,8 @@ class Source(Protocol):
 
 
 class Fetch:
-    """A fetch of this process. `is_elsewhere`: another process is at it; `error`: how it failed; `ended`: nothing of it
-    is under way any more, and another may begin."""
+    """A fetch of this process. `is_elsewhere`: another process is at it; `error`: how it failed; `no_room`: why there
+    is no copy of what is good; `ended`: nothing of it is under way any more, and another may begin."""
 
     def __init__(
         self, wanted: Wanted, node: StorageNode, flights: Flights, outdated: ObjectInfo | None
@@ -77,6 +77,7 @@ class Fetch:
         self.told: Told | None = None
         self.data: bytes | None = None
         self.error: StoreError | None = None
+        self.no_room: StoreError | None = None
         self.is_elsewhere = False
         self.ended = asyncio.Event()
         self._wanted = wanted
@@ -131,19 +132,23 @@ class Fetch:
     async def _fetch(self, flight: Flight) -> FlightState:
         if await self._is_here():
             return FlightState.KEPT
+        return await self._bring(flight)
+
+    async def _bring(self, flight: Flight) -> FlightState:
+        """By one read."""
         stream = await RemoteStream.open(self._wanted)
         try:
             info = stream.info
             if stream.length != info.size_bytes:
                 raise broken(self._wanted, "it sends another size than the object's")
-            landing = await self._land(info)
+            landing = await self._land(info, digests=tuple(self._promised(info)))
             if landing is None:
-                self.told = Told(info, (), 0)
                 return FlightState.UNKEPT
-            try:
-                return await self._take(flight, stream, landing)
-            finally:
-                await asyncio.shield(landing.abandon())
+
+            async def copy() -> bytes | None:
+                return await self._copy(flight, stream, landing)
+
+            return await self._take(flight, info, landing, copy)
         finally:
             await stream.close()
 
@@ -157,21 +162,44 @@ class Fetch:
             return False
         return self._outdated is None or not is_current(self._outdated, kept)
 
-    async def _land(self, info: ObjectInfo) -> Landing | None:
+    async def _land(
+        self, info: ObjectInfo, *, piece_bytes: int = 0, digests: Sequence[str] = ()
+    ) -> Landing | None:
         """None if there is no room for it, so that readers must read for themselves."""
-        view = self._wanted.view
         try:
             return await self._node.land(
-                view.local,
+                self._wanted.view.local,
                 self._wanted.key,
                 info.size_bytes,
-                digests=tuple(self._promised(info)),
+                piece_bytes=piece_bytes,
+                digests=digests,
             )
-        except _NO_ROOM:
+        except _NO_ROOM as error:
+            self.no_room = error
+            self.told = Told(info, (), 0)
             return None
 
-    async def _take(self, flight: Flight, stream: RemoteStream, landing: Landing) -> FlightState:
-        told = Told(stream.info, landing.files, landing.piece_bytes)
+    async def _take(
+        self,
+        flight: Flight,
+        info: ObjectInfo,
+        landing: Landing,
+        copy: Callable[[], Awaitable[bytes | None]],
+    ) -> FlightState:
+        """Have a landing filled by `copy`, which gives the bytes of an object that has no files, and kept."""
+        try:
+            return await self._fill(flight, info, landing, copy)
+        finally:
+            await asyncio.shield(landing.abandon())
+
+    async def _fill(
+        self,
+        flight: Flight,
+        info: ObjectInfo,
+        landing: Landing,
+        copy: Callable[[], Awaitable[bytes | None]],
+    ) -> FlightState:
+        told = Told(info, landing.files, landing.piece_bytes)
         if flight.page is not None:
             with contextlib.suppress(OSError):  # a full disk: no other process can follow
                 await asyncio.to_thread(flight.page.tell_sync, encode_told(told))
@@ -179,19 +207,24 @@ class Fetch:
         self.state = FlightState.FLOWING
         self._pulse.beat()
         try:
-            small = await self._copy(flight, stream, landing)
-        except _NO_ROOM:
+            small = await copy()
+        except _NO_ROOM as error:
+            self.no_room = error
             return FlightState.UNKEPT
-        self._verify(stream.info, landing)
-        state = await self._keep(flight, stream.info, landing)
+        self._verify(info, self._digests(landing))
+        state = await self._keep(flight, info, landing)
         self.data = small
-        self._advance(flight, stream.info.size_bytes)
+        self._advance(flight, info.size_bytes)
         return state
+
+    def _digests(self, landing: Landing) -> Mapping[str, bytes]:
+        """Of the whole, of all that was promised."""
+        return landing.digests()
 
     async def _copy(self, flight: Flight, stream: RemoteStream, landing: Landing) -> bytes | None:
         """All bytes into the pieces; gives those of an object that has no files. Reading and writing overlap."""
         size_bytes = stream.info.size_bytes
-        shown_bytes = max(size_bytes - _HELD_BACK_BYTES, 0) if landing.files else 0
+        shown_bytes = max(size_bytes - HELD_BACK_BYTES, 0) if landing.files else 0
         small: list[bytes] | None = None if landing.files else []
         pieces = _Pieces(landing)
         async with contextlib.aclosing(_batches(stream)) as batches:
@@ -218,9 +251,8 @@ class Fetch:
             promised[info.checksum.algorithm.value.lower()] = info.checksum.digest
         return {name: digest for name, digest in promised.items() if digest}
 
-    def _verify(self, info: ObjectInfo, landing: Landing) -> None:
+    def _verify(self, info: ObjectInfo, actual: Mapping[str, bytes]) -> None:
         """Raises BackendBroken."""
-        actual = landing.digests()
         for name, digest in self._promised(info).items():
             if actual[name] != digest:
                 raise broken(self._wanted, f"its bytes do not have the {name} that it promised")
@@ -231,7 +263,10 @@ class Fetch:
                 return FlightState.UNKEPT
             try:
                 await landing.publish(info)
-            except (*_NO_ROOM, NoSuchBucket):
+            except _NO_ROOM as error:
+                self.no_room = error
+                return FlightState.UNKEPT
+            except NoSuchBucket:
                 return FlightState.UNKEPT
         return FlightState.KEPT
 

@@ -5,13 +5,16 @@ many want it.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 
+from backends.cache.blob_fetch import BlobFetch
 from backends.cache.fetch import Fetch, Source, failure_of
 from backends.cache.flight_page import FlightState
 from backends.cache.flights import Flights, Place
 from backends.cache.following import Followed
 from backends.cache.views import Wanted
+from core.blobs import BlobPlan
 from core.nodes import StorageNode
 from core.types import ObjectInfo
 
@@ -27,6 +30,7 @@ class Fetching:
         self._fetches: dict[str, Fetch] = {}
         self._followed: dict[str, Followed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}
 
     async def close(self) -> None:
         """End the fetches; what they have is given up."""
@@ -34,9 +38,15 @@ class Fetching:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def join(self, wanted: Wanted, outdated: ObjectInfo | None = None) -> Source | None:
+    async def join(
+        self,
+        wanted: Wanted,
+        outdated: ObjectInfo | None = None,
+        plan: BlobPlan | None = None,
+    ) -> Source | None:
         """The fetch of an object, by whichever process, once it is known what the object is; begun if there is none.
-        None: look at the node again, it was there or has come. `leave` the source in the end.
+        None: look at the node again, it was there or has come. `leave` the source in the end. `plan`: that of a blob
+        download, if it is begun as one.
 
         Raises as Backend.open."""
         place = wanted.place
@@ -45,7 +55,7 @@ class Fetching:
             if followed is not None:
                 return await _announced(followed)
         # Another may have begun meanwhile.
-        fetch = self._fetches.get(place.name) or self._begin(place, wanted, outdated)
+        fetch = self._fetches.get(place.name) or self._begin(place, wanted, outdated, plan)
         if _is_over(fetch):
             await fetch.ended.wait()
             return None
@@ -77,14 +87,28 @@ class Fetching:
         source.leave()
         return None
 
-    def _begin(self, place: Place, wanted: Wanted, outdated: ObjectInfo | None) -> Fetch:
-        fetch = self._fetches[place.name] = Fetch(wanted, self._node, self._flights, outdated)
-        task = asyncio.create_task(fetch.run())
+    async def cancel(self, place: Place) -> None:
+        """End this process's fetch at once, if there is one: its readers go on by themselves."""
+        fetch, task = self._fetches.get(place.name), self._running.get(place.name)
+        if fetch is not None and task is not None:
+            task.cancel()
+            await fetch.ended.wait()
+
+    def _begin(
+        self,
+        place: Place,
+        wanted: Wanted,
+        outdated: ObjectInfo | None,
+        plan: BlobPlan | None,
+    ) -> Fetch:
+        kind = Fetch if plan is None else functools.partial(BlobFetch, plan)
+        fetch = self._fetches[place.name] = kind(wanted, self._node, self._flights, outdated)
+        task = self._running[place.name] = asyncio.create_task(fetch.run())
         self._tasks.add(task)
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            del self._fetches[place.name]
+            del self._fetches[place.name], self._running[place.name]
             fetch.ended.set()
 
         task.add_done_callback(ended)

@@ -79,8 +79,8 @@ class Reading:
         self._node = node
         self._backends = backends
         self._views = Views()
-        self._fetching = Fetching(node, flights)
-        self._validation = Validation(node, flights)
+        self.fetching = self._fetching = Fetching(node, flights)
+        self.validation = self._validation = Validation(node, flights)
 
     async def close(self) -> None:
         """End the fetches."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from backends.cache.access_times import AccessTimes
+from backends.cache.blobs import CachedBlobs
 from backends.cache.changing import Changing
 from backends.cache.copying import Copying
 from backends.cache.flights import Flights
@@ -54,6 +55,7 @@ class CachedStore:
         self.head_with_tags = changing.head_with_tags
         self.usage = usage = Usage(reading, flights, self._times)
         self.get = usage.get
+        self.blobs = CachedBlobs(node, backends, reading, usage.get)
         self.put = writing.put
         self.delete = writing.delete
         self.delete_many = writing.delete_many

@@ -10,6 +10,7 @@ from typing import Any
 
 from core.accounts import AccountStore, FixedAccounts
 from core.backends import Backends
+from core.blobs import Blobs
 from core.claims import Permission
 from core.control import TokenVerifier
 from core.errors import InvalidKey
@@ -67,6 +68,7 @@ class NativeServices:
     load: Load = field(kw_only=True)
     batch_nodes: BatchNodes = field(kw_only=True)
     promote_from: tuple[Path, ...] = field(kw_only=True, default=())
+    blobs: Blobs | None = field(kw_only=True, default=None)
     inventories: Inventories = field(kw_only=True, default_factory=NoInventories)
     backends: Backends | None = field(kw_only=True, default=None)
     accounts: AccountStore = field(kw_only=True, default_factory=FixedAccounts)

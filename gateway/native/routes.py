@@ -86,6 +86,7 @@ def all_rows() -> Sequence[Row]:
     """The rows of every operation there is."""
     from gateway.native.operations import (
         batch,
+        blobs,
         bucket_jobs,
         buckets,
         chunk_jobs,
@@ -108,6 +109,7 @@ def all_rows() -> Sequence[Row]:
 
     modules = (
         batch,
+        blobs,
         bucket_jobs,
         buckets,
         chunk_jobs,

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from core.claims import Permission
 from core.errors import InvalidArgument
-from core.names import ObjectKey, parse_object_key
+from core.names import parse_object_key
 from core.sealing import check_customer_key
 from core.types import ByteRange, Conditions, ObjectChanges
 from gateway.native.call import NativeCall, NativeResponse, Row, parse_native_key
 from gateway.native.faults import NoSuchTransform
 from gateway.native.object_headers import head_headers, read_headers
+from gateway.native.operations.blobs import ASKS_FOR_BLOB, asks_for_blob, open_blob
 from gateway.native.operations.eviction import evict_object
 from gateway.native.operations.members import asks_for_members, get_members, head_member
 from gateway.native.presence import conditions_of, find_object, wants_props
@@ -29,7 +30,6 @@ from s3api.timestamps import http_date
 _EXISTS = Conditions(if_match=("*",))
 # All that a GET may be asked for beside the object as it is; the rest of a query names the bucket.
 _SPECIAL = frozenset({"archpath", "archregx", "etl_name", "etl_pipeline"})
-_BLOB_DOWNLOAD = "ais-blob-download"
 
 
 async def get_object(call: NativeCall) -> NativeResponse:
@@ -40,8 +40,6 @@ async def get_object(call: NativeCall) -> NativeResponse:
         refuse_transforms(call)
         if asks_for_members(request.query):
             return await get_members(call, bucket, key)
-    if _BLOB_DOWNLOAD in request.headers:
-        _refuse_blob_download(call)
     byte_range: ByteRange | None = None
     if "range" in request.headers:
         byte_range = parse_range(request.headers["range"])
@@ -50,9 +48,12 @@ async def get_object(call: NativeCall) -> NativeResponse:
             validators = (quoted_etag(info), http_date(info.modified_ns))
             if request.headers["if-range"].encode("latin-1") not in validators:
                 byte_range = None
-    reader = await call.store.get(
-        bucket, key, byte_range=byte_range, conditions=conditions_of(call)
-    )
+    if ASKS_FOR_BLOB in request.headers and asks_for_blob(call):
+        reader = await open_blob(call, bucket, key)
+    else:
+        reader = await call.store.get(
+            bucket, key, byte_range=byte_range, conditions=conditions_of(call)
+        )
     info = reader.info
     try:
         check_owner(call, bucket, info)
@@ -73,12 +74,6 @@ def refuse_transforms(call: NativeCall) -> None:
     name = query.get("etl_name") or query.get("etl_pipeline")
     if name:
         raise NoSuchTransform(name=name[:64])
-
-
-def _refuse_blob_download(call: NativeCall) -> None:
-    if call.request.headers[_BLOB_DOWNLOAD].lower() == "true":
-        reason = "a blob download is for objects of remote buckets, and this one is in the cluster"
-        raise InvalidArgument(name="Ais-Blob-Download", value="true", reason=reason)
 
 
 async def head_object(call: NativeCall) -> NativeResponse:
@@ -151,20 +146,9 @@ async def check_lock(call: NativeCall) -> NativeResponse:
     return NativeResponse()
 
 
-async def blob_download(call: NativeCall) -> NativeResponse:
-    bucket = call.bucket()
-    key: ObjectKey | None = None
-    if name := (await call.request.message()).name:
-        key = parse_native_key(name.encode("utf-8", "surrogatepass"))
-    await call.require("s3:GetObject", Permission.GET, bucket, key)
-    reason = "blob-download is for objects of remote buckets, and this bucket is in the cluster"
-    raise InvalidArgument(name="action", value="blob-download", reason=reason)
-
-
 ROWS = (
     Row("GET", "objects", 2, get_object),
     Row("HEAD", "objects", 2, head_object),
     Row("PATCH", "objects", 2, set_custom_metadata),
     Row("POST", "objects", 2, check_lock, "check-lock"),
-    Row("POST", "objects", 1, blob_download, "blob-download"),
 )
