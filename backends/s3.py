@@ -27,6 +27,7 @@ from core.accounts import Account
 from core.backends import BackendReader, RemoteBucket
 from core.errors import (
     InvalidRange,
+    PreconditionFailed,
     StoreError,
     Unsupported,
 )
@@ -36,6 +37,7 @@ from core.ranges import resolve_range
 from core.types import (
     ByteRange,
     ObjectInfo,
+    OffsetRange,
     PartRange,
     SuffixRange,
 )
@@ -133,11 +135,20 @@ class S3Backend(S3Writing):
             if size_bytes is None:
                 info = await self.head(bucket, key, version_id=version_id)
                 size_bytes = info.size_bytes
-            raise InvalidRange(requested=byte_range, size_bytes=size_bytes) from None
+            if not isinstance(byte_range, SuffixRange) or not 0 < size_bytes < byte_range.length:
+                raise InvalidRange(requested=byte_range, size_bytes=size_bytes) from None
+            # Some servers refuse more of the end than there is, where S3 gives the whole.
+            whole = OffsetRange(0)
+            return await self.open(
+                bucket, key, byte_range=whole, if_match=if_match, version_id=version_id
+            )
         raw = said["Body"]._raw_stream
         try:
             info, first, length = self._offered(bucket, key, byte_range, said)
             self._check_version(info, version_id)
+            if if_match and info.etag != if_match:
+                # Some servers do not know the condition.
+                raise PreconditionFailed(condition="If-Match")
         except BaseException:
             raw.close()
             raise
@@ -149,20 +160,15 @@ class S3Backend(S3Writing):
         """What an answer to GetObject offers, held to what was asked for."""
         headers = headers_in(said)
         length = length_of(headers)
-        if said["ResponseMetadata"]["HTTPStatusCode"] != 206:
-            info = self._info(key, length, headers)
-            if byte_range is not None and resolve_range(info, byte_range) != (0, length):
-                raise self._broken(bucket, key, "a range was asked for, and the whole came")
-            return info, 0, length
-        offered = range_of(headers)
-        if offered is None or offered[1] != length:
-            raise self._broken(bucket, key, "the answer does not tell what bytes it has")
-        first, _, size_bytes = offered
+        first, size_bytes = 0, length
+        # Not by the status: there are servers that send a part with 200.
+        if "content-range" in headers:
+            offered = range_of(headers)
+            if offered is None or offered[1] != length:
+                raise self._broken(bucket, key, "the answer does not tell what bytes it has")
+            first, _, size_bytes = offered
         info = self._info(key, size_bytes, headers)
-        is_asked = isinstance(byte_range, PartRange) or (
-            byte_range is not None and resolve_range(info, byte_range) == (first, length)
-        )
-        if not is_asked:
+        if not _is_asked(info, byte_range, first, length):
             raise self._broken(bucket, key, "other bytes came than were asked for")
         return info, first, length
 
@@ -187,3 +193,15 @@ class S3Backend(S3Writing):
         if not self.features.has_tags:
             reason = f"Objects of {self._dialect.provider} have no tags here"
             raise Unsupported(what="tags", reason=reason)
+
+
+def _is_asked(info: ObjectInfo, byte_range: ByteRange | None, first: int, length: int) -> bool:
+    if isinstance(byte_range, PartRange):
+        return True
+    try:
+        return resolve_range(info, byte_range) == (first, length)
+    except InvalidRange:
+        if info.size_bytes == 0:
+            # There are servers that send all of nothing.
+            raise
+        return False

@@ -148,3 +148,6 @@ def _is_amazon(endpoint: str) -> bool:
 
 def _add_headers(params: dict[str, Any], **_: Any) -> None:
     params["headers"].update(_HEADERS.get({}))
+    if not isinstance(params.get("body"), Feed):
+        # Asking before a small body costs more than sending it in vain.
+        params["headers"].pop("Expect", None)

@@ -108,8 +108,8 @@ class S3Session(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no typ
         except BaseException:
             response.close()
             raise
-        if isinstance(request.body, Feed) and response.status >= 300:
-            # Answered before all was sent: the rest must not go into the next request of this connection.
+        if request.body and response.status >= 300:
+            # Maybe answered before all was sent: the rest must not go into the next request of this connection.
             response.close()
         return answer
 

@@ -13,6 +13,8 @@ from tests.conformance.subject import Subject, new_name
 from tests.counterparts.process import free_port
 from tests.counterparts.started import Counterparts, S3Endpoint
 
+NO_PATHS = ("..", "../up", "a/../b", "a/./b", "a//b", "/leading", "dir/")
+
 
 def account_of(
     there: S3Endpoint, settings: Mapping[str, str] | None = None, provider: str = "aws"
@@ -81,7 +83,19 @@ class SecondWeirSubject(S3Subject):
 
 
 class RcloneSubject(S3Subject):
-    """rclone's S3 server over a directory."""
+    """rclone's S3 server over a directory, where names are paths of files."""
+
+    cannot: Mapping[str, str] = {
+        "keys below keys": "a file is no directory",
+        "long names": "names of files have 255 bytes at most",
+        "attributes": "it adds metadata of its own",
+        "copy": "it takes no new attributes",
+        "tags": "it fails with 500 over them",
+        "conditional writes": "it does not know the conditions",
+        "replace parts": "it takes a part but once",
+        "multipart etags": "what it says after completing an upload is not what it says later",
+        **{f"name {name}": "it is no path of a file" for name in NO_PATHS},
+    }
 
 
 def moto(counterparts: Counterparts) -> Subject:

@@ -20,6 +20,7 @@ SUBJECTS: Mapping[str, Callable[[Counterparts], Subject]] = {
     "http plain": PlainHttpSubject,
     "memory": lambda _: MemorySubject(),
     "s3-moto": s3_subject.moto,
+    "s3-rclone": s3_subject.rclone,
     "s3-weir": s3_subject.weir,
     "wrapped": lambda _: WrappedSubject(),
 }

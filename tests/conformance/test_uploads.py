@@ -41,8 +41,9 @@ async def test_upload(subject: Subject, bucket: str) -> None:
     found = await backend.head(bucket, key("a +%/k"))
     assert made.remote is not None
     assert found.remote is not None
-    assert (made.etag, made.remote.etag) == (found.etag, found.remote.etag)
-    assert found.remote.md5 == b""
+    if "multipart etags" not in subject.cannot:
+        assert (made.etag, made.remote.etag) == (found.etag, found.remote.etag)
+        assert found.remote.md5 == b""
     assert found.size_bytes == len(whole)
     assert await read(backend, bucket, "a +%/k") == whole
     assert await read(backend, bucket, "a +%/k", SuffixRange(2000)) == whole[-2000:]
@@ -52,6 +53,7 @@ async def test_upload(subject: Subject, bucket: str) -> None:
 
 
 async def test_part_replaced(subject: Subject, bucket: str) -> None:
+    subject.need("replace parts")
     backend = subject.backend
     upload_id = await backend.create_upload(bucket, key("k"), ObjectAttributes())
     await backend.upload_part(bucket, key("k"), upload_id, 7, Body(b"first"))
@@ -100,7 +102,7 @@ async def test_unknown_upload(subject: Subject, bucket: str) -> None:
 
 
 async def test_wrong_part(subject: Subject, bucket: str) -> None:
-    subject.need("check parts")
+    subject.need("replace parts")
     backend = subject.backend
     upload_id = await backend.create_upload(bucket, key("k"), ObjectAttributes())
     old = await backend.upload_part(bucket, key("k"), upload_id, 1, Body(b"first"))
