@@ -52,8 +52,8 @@ class Listing:
         self._inventories = inventories
 
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
-        """See ObjectStore.list_objects. Entries are as the backend tells them, but for user metadata and the like,
-        which listings of providers have not: Detail.WHOLE has them of objects whose copy here is current."""
+        """See ObjectStore.list_objects. Entries are as the backend tells them, but for user metadata, digests and the
+        like, which listings of providers have not: Detail.WHOLE has them of objects whose copy here is current."""
         if query.limit <= 0:
             return ListPage((), (), False)
         if query.inventory is not None:
@@ -154,7 +154,13 @@ def _seen(info: ObjectInfo, copies: Mapping[str, ObjectInfo]) -> ObjectInfo:
     if copy is None:
         return replace(info, is_cached=False) if info.is_cached else info
     if copy.remote is not None and is_current(copy, info):
-        return replace(info, attributes=copy.attributes, checksum=copy.checksum, is_cached=True)
+        return replace(
+            info,
+            attributes=copy.attributes,
+            checksum=copy.checksum,
+            remote=replace(copy.remote, in_doubt=False),
+            is_cached=True,
+        )
     return info if info.is_cached else replace(info, is_cached=True)
 
 

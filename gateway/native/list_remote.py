@@ -35,11 +35,12 @@ class RemotePage:
 async def remote_page(store: ObjectService, bucket: Bucket, query: NativeListQuery) -> RemotePage:
     """A page of a bucket that lives elsewhere, as the query's flags want it."""
     flags = query.flags
+    detail = Detail.WHOLE if "checksum" in query.props else query.detail
     asked = ListQuery(
-        query.prefix, query.delimiter, query.after, query.limit, query.detail, query.inventory
+        query.prefix, query.delimiter, query.after, query.limit, detail, query.inventory
     )
     if ListFlag.DIFF in flags:
-        found = await _Difference(store, bucket, query).page()
+        found = await _Difference(store, bucket, query, detail).page()
     elif ListFlag.CACHED in flags and query.inventory is None:
         found = RemotePage(await store.present.list_objects(bucket, asked))
     elif flags & (ListFlag.NOT_CACHED | ListFlag.CACHED):
@@ -75,11 +76,14 @@ class _Difference:
     """One page of a comparison: what the backend has, flagged where the copy is of something else, and copies of what
     it has no more. With CACHED, copies alone; what the backend cannot be asked about is flagged too."""
 
-    def __init__(self, store: ObjectService, bucket: Bucket, query: NativeListQuery) -> None:
+    def __init__(
+        self, store: ObjectService, bucket: Bucket, query: NativeListQuery, detail: Detail
+    ) -> None:
         self._store = store
         self._bucket = bucket
         self._query = query
-        detail = Detail.WHOLE if query.detail is Detail.WHOLE else Detail.SUMMARY
+        if detail is not Detail.WHOLE:
+            detail = Detail.SUMMARY  # which tells what copies are of
         self._asked = ListQuery(query.prefix, query.delimiter, query.after, query.limit, detail)
         self._only_copies = ListFlag.CACHED in query.flags
         self._flags: dict[str, int] = {}
