@@ -39,6 +39,7 @@ from gateway.keys import open_key_service
 from gateway.native.call import NativeServices
 from gateway.native.front import NativeFront
 from gateway.node import open_node
+from gateway.presigned import PresignedPassing
 from gateway.protocol import Limits, limited
 from gateway.service import SingleNodeService
 from gateway.shard_view import shard_view
@@ -104,6 +105,7 @@ class _Parts:
     load: Load
     access_log: AccessLog | None
     server_log: SpoolWriter
+    passing: PresignedPassing
 
 
 async def _serve(
@@ -133,6 +135,8 @@ async def _open(config: Config, stack: AsyncExitStack) -> _Parts:
     load = LoadMonitor(SystemProbe(config.data))
     stack.callback(asyncio.create_task(load.run()).cancel)
     service = await stack.enter_async_context(open_service(config, control, node, clock))
+    passing = PresignedPassing(service)
+    stack.push_async_callback(passing.close)
     shards = stack.enter_context(closing(open_shards(config.shards, service, node)))
     server_log = SpoolWriter(
         server_log_directory(control),
@@ -156,6 +160,7 @@ async def _open(config: Config, stack: AsyncExitStack) -> _Parts:
         load=load,
         access_log=access_log,
         server_log=server_log,
+        passing=passing,
     )
 
 
@@ -167,6 +172,7 @@ def _app(parts: _Parts, website_ports: frozenset[int], started_ns: int) -> AsgiA
         parts.service, authenticator, OperationRouter(), parts.clock, settings, parts.access_log
     )
     front.server_log = parts.server_log
+    front.pass_on = parts.passing
     front.shard_view = shard_view(parts.service, parts.shards)
     return build_app(
         front,

@@ -187,6 +187,16 @@ class Response:
     code: str = ""
 
 
+class PassOn(Protocol):
+    """Passes on what was presigned for another, and for a bucket that lives there."""
+
+    async def __call__(
+        self, request: Request, bucket: Bucket, body: AsyncIterable[bytes]
+    ) -> Response | None:
+        """The answer of the other; None if the request is not to be passed on. The bucket's own rules are not asked:
+        who signed it is judged there."""
+
+
 class TokenAwaited(Exception):
     """Raised by an authenticator for a bearer token that must be verified first, which it cannot wait for."""
 

@@ -11,12 +11,20 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
-from core.errors import Denied, NoSuchBucket, StoreError, Unavailable, VersionIsDeleteMarker
+from core.errors import (
+    BadToken,
+    Denied,
+    NoSuchBucket,
+    StoreError,
+    Unavailable,
+    VersionIsDeleteMarker,
+)
 from core.events import with_origin
 from core.names import BucketName, parse_bucket_name, parse_object_key
 from core.protocols import Clock, ObjectService
 from core.types import ANONYMOUS, Bucket
 from s3api import cors
+from s3api.auth.errors import InvalidAccessKeyId
 from s3api.call import (
     Authenticator,
     BodyPolicy,
@@ -24,6 +32,7 @@ from s3api.call import (
     CopySource,
     Level,
     Operation,
+    PassOn,
     Request,
     Response,
     Router,
@@ -85,6 +94,8 @@ class S3Front:
         self.server_log: ServerLog | None = None
         # The service as it is for buckets that show the members of their shards.
         self.shard_view: ObjectService | None = None
+        # Where requests go that were presigned for the provider of a bucket.
+        self.pass_on: PassOn | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -100,7 +111,7 @@ class S3Front:
             self._observe(request, _STATUS_CLIENT_GONE, 0, started)
             return
         except Exception as error:
-            response = error_response(error, request)
+            response = await self._passed_on(error, request, body) or error_response(error, request)
             self._log_unadmitted(request)
             # What is not implemented is no failure of ours: clients probe for it.
             if response.status >= 500 and response.status != 501:
@@ -119,6 +130,22 @@ class S3Front:
         self._observe(request, status, sent_bytes, started)
         if request.log_entries is not None:
             self._keep_log(request, response, (status, sent_bytes), (started, ready))
+
+    async def _passed_on(
+        self, error: Exception, request: Request, body: RequestBody
+    ) -> Response | None:
+        """The answer of the provider by whose keys a request was presigned, if that is why it failed here."""
+        if self.pass_on is None or not isinstance(error, InvalidAccessKeyId | BadToken):
+            return None
+        if "X-Amz-Signature" not in request.query and "Signature" not in request.query:
+            return None
+        try:
+            bucket = self._bucket(request.bucket or "")
+            return await self.pass_on(request, bucket, body)
+        except NoSuchBucket:
+            return None
+        except Exception as failure:
+            return error_response(failure, request)
 
     def _observe(self, request: Request, status: int, sent_bytes: int, started: float) -> None:
         if self._observer is not None:

@@ -57,6 +57,7 @@ class CachedStore:
         self.get = usage.get
         self.blobs = CachedBlobs(node, backends, reading, usage.get)
         self.put = writing.put
+        self.changing_there = writing.changing_there
         self.delete = writing.delete
         self.delete_many = writing.delete_many
         self.copy = copying.copy

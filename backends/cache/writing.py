@@ -13,10 +13,11 @@ was here is removed, and the write has succeeded.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 
 from backends.cache.bodies import PassingBody, StoredBody, WatchedBody
 from backends.cache.copies import Copies, Writers, copy_info, local_view, sent_attributes
@@ -55,6 +56,13 @@ _log = logging.getLogger(__name__)
 _DELETES_AT_ONCE = 16
 
 
+@dataclass(slots=True)
+class Change:
+    """What became of a change that somebody else carries out."""
+
+    is_refused: bool = False
+
+
 class Writing:
     """Puts and deletes."""
 
@@ -75,6 +83,19 @@ class Writing:
             reason = f"Bucket {bucket.name} can be read only"
             raise Unsupported(what="write", reason=reason)
         return target
+
+    @contextlib.asynccontextmanager
+    async def changing_there(self, bucket: Bucket, key: ObjectKey) -> AsyncIterator[Change]:
+        """Held while somebody else changes the object at the backend. The copy is in doubt meanwhile, and goes unless
+        the backend refused."""
+        change = Change()
+        async with self.flights.writing(bucket, key):
+            before = await self.copies.doubt(bucket, key)
+            yield change
+            if change.is_refused:
+                await self.copies.settle(bucket, key, before, StoreError())
+            else:
+                await self.copies.drop(bucket, key)
 
     # --- put ---
 

@@ -4,9 +4,10 @@ buckets that both know."""
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import requests
 from aistore.sdk import Bucket, Client
@@ -63,14 +64,18 @@ class Front:
 
 
 def start_front(
-    directory: Path, behind: S3Endpoint, arguments: Sequence[str] = (), workers: int = 2
+    directory: Path,
+    behind: S3Endpoint,
+    arguments: Sequence[str] = (),
+    workers: int = 2,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Front:
     """Start a weir whose default account of aws is `behind`. The caller stops its `server`."""
     options = ServerOptions(
         [directory / "front"],
         workers=workers,
         arguments=("--no-auth", *arguments),
-        environment=behind.environment() | {"AWS_EC2_METADATA_DISABLED": "true"},
+        environment=behind.environment() | {"AWS_EC2_METADATA_DISABLED": "true"} | dict(settings),
     )
     server = Server(options)
     server.start()

@@ -37,7 +37,7 @@ from core.types import (
     ObjectInfo,
 )
 from tests.unit.backends.through import THERE, Place, run_in
-from tests.unit.storage.box import PLAIN, Body, key, pattern
+from tests.unit.storage.box import PLAIN, Body, key, pattern, read_all
 
 SIZES = [0, 700, 300_000]
 
@@ -325,3 +325,51 @@ def test_a_body_too_large_for_one_request_goes_in_parts(tmp_path: Path) -> None:
         assert await place.bytes_here() == data
 
     run_in(tmp_path, work)
+
+
+def test_a_put_whose_answer_was_lost_is_seen_by_the_next_read(tmp_path: Path) -> None:
+    down = BackendDown(provider="aws", bucket="there", reason="cut", retry_after_s=1)
+
+    async def work(place: Place) -> None:
+        await place.put(b"old")
+        backend, honest = place.backend, MemoryBackend.put
+
+        async def deaf(*args: Any) -> ObjectInfo:
+            await honest(backend, *args)
+            raise down
+
+        backend.put = deaf  # type: ignore[method-assign, assignment]
+        with pytest.raises(BackendDown):
+            await place.put(b"new")
+        assert await place.is_in_doubt()
+        assert await read_all(await place.cached.get(THERE, key("k"))) == b"new"
+        # One that was not taken leaves the copy that is here, once it was compared.
+        backend.faults.fail("put", down)
+        del backend.put
+        with pytest.raises(BackendDown):
+            await place.put(b"newer")
+        assert await read_all(await place.cached.get(THERE, key("k"))) == b"new"
+        assert not await place.is_in_doubt()
+
+    run_in(tmp_path, work)
+
+
+def test_a_fetch_that_began_before_a_write_is_not_kept(tmp_path: Path) -> None:
+    old, new = pattern(300_000, 1), pattern(200_000, 2)
+
+    async def work(place: Place) -> None:
+        place.backend.place("there", "k", old)
+        gate = place.backend.faults.hold_read(100_000)
+        fetch = asyncio.create_task(_read(place))
+        await gate.reached()
+        await place.put(new)
+        gate.open()
+        assert await fetch in (old, new)
+        assert await place.bytes_here() == new
+        assert await _read(place) == new
+
+    run_in(tmp_path, work)
+
+
+async def _read(place: Place) -> bytes:
+    return await read_all(await place.cached.get(THERE, key("k")))
