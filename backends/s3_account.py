@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from backends.reach import Reach
 from backends.s3_objects import info_of, length_of
 from backends.s3_options import S3Options
 from core.backends import BackendFeatures
@@ -49,6 +50,11 @@ class S3Account:
         if self._client is None or not self._client.done():
             return 0
         return self._client.result().busy_connections
+
+    async def reach(self) -> Reach:
+        """Where requests go that others have signed (backends.presigned)."""
+        client = await self._opened()
+        return Reach(client.url, client.is_amazon, self._options.ca_file)
 
     async def _opened(self) -> S3Client:
         if self._is_closed:

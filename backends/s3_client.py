@@ -34,7 +34,8 @@ class S3Client:
     def __init__(self, options: S3Options, client: Any, endpoint: str) -> None:
         self._options = options
         self._client = client
-        self.is_amazon = _is_amazon(endpoint or client.meta.endpoint_url)
+        self.url: str = endpoint or client.meta.endpoint_url
+        self.is_amazon = _is_amazon(self.url)
         client.meta.events.register("before-call.s3", _add_headers)
 
     async def call(
