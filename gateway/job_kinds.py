@@ -56,7 +56,7 @@ def job_kinds(
     )
     return [
         LifecycleJob(
-            node, node, control, clock, terms, settings.interval_s, settings.actions_per_s
+            service, node, control, clock, terms, settings.interval_s, settings.actions_per_s
         ),
         DeleteObjectsJob(service, control),
         CopyObjectsJob(service, control, node),

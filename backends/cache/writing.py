@@ -244,6 +244,11 @@ class Writing:
             current = None
         check_delete(current, target.key, item.conditions)
         if item.seen is not None:
+            if current is not None:
+                # A HEAD tells no tags, and those that were seen may be a copy's.
+                seen_tags = item.seen.info.attributes.tags
+                attributes = replace(current.attributes, tags=seen_tags)
+                current = replace(current, attributes=attributes)
             check_unchanged(current, item.seen, is_latest=item.seen.is_latest)
 
     async def delete_many(
