@@ -9,7 +9,7 @@ that are short, long or other than promised), Unsupported.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -160,6 +160,14 @@ class Backend(Protocol):
         """An upload that is no more succeeds."""
 
     async def close(self) -> None: ...
+
+
+Count = tuple[str, tuple[str, ...]]
+"""What is counted of backends (requests, errors, seconds, read_bytes, written_bytes), and of what: provider, account,
+bucket, verb, and of errors the class."""
+
+BackendCounts = Callable[[], Awaitable[Mapping[Count, float]]]
+"""Tells what all processes of a node have counted."""
 
 
 class Backends(Protocol):

@@ -21,6 +21,7 @@ from gateway.native.easy_urls import is_easy
 logger = logging.getLogger(__name__)
 
 # Of all paths that are not S3's; those of some buckets begin alike.
+_METRICS = b"/v1/daemon/metrics"
 _BEGINNINGS = frozenset({b"/v1", b"/-/", b"/.w", b"/ai", b"/gs", b"/az", b"/oc"})
 
 # A full mountpath reads and deletes as ever.
@@ -97,6 +98,10 @@ def _build_api(
         elif path.startswith(b"/v1/") or is_easy(path):
             # No bucket of S3 has such a name.
             await native_front(scope, receive, send)
+        elif path == b"/-/metrics":
+            await native_front(
+                {**scope, "raw_path": _METRICS, "path": _METRICS.decode()}, receive, send
+            )
         elif path.startswith(b"/-/"):
             try:
                 await operations(scope, receive, send)

@@ -38,6 +38,7 @@ async def open_service(
             try:
                 service = SingleNodeService(control, node, clock, cached, inventories)
                 service.accounts = accounts
+                service.backend_counts = shared.counters.totals
                 yield service
             finally:
                 await cached.close()

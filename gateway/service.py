@@ -12,6 +12,7 @@ from typing import Any
 
 from backends.cache.store import CachedStore
 from core.accounts import AccountStore, FixedAccounts
+from core.backends import BackendCounts
 from core.blobs import Blobs
 from core.control import ControlStore
 from core.errors import (
@@ -80,6 +81,7 @@ class SingleNodeService:
         self.backends = None if cached is None else cached.backends
         self.accounts: AccountStore = FixedAccounts()
         self.blobs: Blobs | None = None if cached is None else cached.blobs
+        self.backend_counts: BackendCounts | None = None
         self.inventories: Inventories = inventories or NoInventories()
         self.usage = None if cached is None else cached.usage
 

@@ -218,6 +218,7 @@ def _native_front(
         promote_from=config.native.promote_from,
         backends=parts.service.backends,
         accounts=parts.service.accounts,
+        backend_counts=parts.service.backend_counts,
         inventories=parts.service.inventories,
         blobs=parts.service.blobs,
     )

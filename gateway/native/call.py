@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.accounts import AccountStore, FixedAccounts
-from core.backends import Backends
+from core.backends import BackendCounts, Backends
 from core.blobs import Blobs
 from core.claims import Permission
 from core.control import TokenVerifier
@@ -72,6 +72,7 @@ class NativeServices:
     inventories: Inventories = field(kw_only=True, default_factory=NoInventories)
     backends: Backends | None = field(kw_only=True, default=None)
     accounts: AccountStore = field(kw_only=True, default_factory=FixedAccounts)
+    backend_counts: BackendCounts | None = field(kw_only=True, default=None)
 
 
 Require = Callable[

@@ -92,3 +92,14 @@ def test_a_server_that_is_down(world: World) -> None:
     world.weir.add_bucket(name, "provider=ht&dont_head_remote_bck=true", value)
     reply = world.weir.ask("GET", f"/{name}/k")
     assert reply.status_code == 503
+
+
+def test_metrics(world: World, bucket: str) -> None:
+    (world.files / bucket / "counted").write_bytes(b"12345")
+    assert read(world.weir.s3, bucket, "counted") == b"12345"
+    line = f'read_bytes_total{{provider="ht",account="",bucket="{bucket}",verb="get"}} 5\n'
+    for path in ("/-/metrics", "/v1/daemon/metrics"):
+        reply = world.weir.ask("GET", path)
+        assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
+        assert line in reply.text
+    assert world.weir.ask("GET", "/v1/daemon/other").status_code == 404
