@@ -48,11 +48,15 @@ class Source(Protocol):
 
     @property
     def told(self) -> Told | None:
-        """What the object is; None until the backend has answered."""
+        """What the object is; None until the backend has answered (or, in another process, of a small object)."""
 
     @property
     def data(self) -> bytes | None:
         """The bytes of an object so small that it never has files, once all are verified and it is published."""
+
+    @property
+    def is_spoiled(self) -> bool:
+        """Whether a write may have overtaken it: nobody may join any more, who might know of that write."""
 
     async def wait(self) -> None:
         """Until something has changed."""
@@ -86,6 +90,11 @@ class Fetch:
         self._outdated = outdated
         self._pulse = Pulse()
         self._flight: Flight | None = None
+
+    @property
+    def is_spoiled(self) -> bool:
+        """See Source."""
+        return self._flight is not None and self._flight.is_spoiled
 
     async def wait(self) -> None:
         """See Source."""
@@ -200,7 +209,7 @@ class Fetch:
         copy: Callable[[], Awaitable[bytes | None]],
     ) -> FlightState:
         told = Told(info, landing.files, landing.piece_bytes)
-        if flight.page is not None:
+        if flight.page is not None and told.files:
             with contextlib.suppress(OSError):  # a full disk: no other process can follow
                 await asyncio.to_thread(flight.page.tell_sync, encode_told(told))
         self.told = told
@@ -215,6 +224,7 @@ class Fetch:
         state = await self._keep(flight, info, landing)
         self.data = small
         self._advance(flight, info.size_bytes)
+        self._pulse.beat()
         return state
 
     def _digests(self, landing: Landing) -> Mapping[str, bytes]:

@@ -21,6 +21,10 @@ from core.types import ObjectInfo
 _RETRY_S = 0.002
 
 
+class Overtaken(Exception):
+    """There is a fetch, but a write has begun since it did: who comes now must read for itself."""
+
+
 class Fetching:
     """Begins and joins fetches."""
 
@@ -48,18 +52,22 @@ class Fetching:
         None: look at the node again, it was there or has come. `leave` the source in the end. `plan`: that of a blob
         download, if it is begun as one.
 
-        Raises as Backend.open."""
+        Raises as Backend.open, and Overtaken."""
         place = wanted.place
         if place.name not in self._fetches:
             followed = await self._follow(place)
             if followed is not None:
                 return await _announced(followed)
         # Another may have begun meanwhile.
-        fetch = self._fetches.get(place.name) or self._begin(place, wanted, outdated, plan)
-        if _is_over(fetch):
+        fetch = self._fetches.get(place.name)
+        if fetch is None:
+            fetch = self._begin(place, wanted, outdated, plan)
+        elif _is_over(fetch):
             await fetch.ended.wait()
             return None
-        while not _is_over(fetch) and (fetch.told is None or not fetch.told.files):
+        elif fetch.is_spoiled:
+            raise Overtaken
+        while not _is_over(fetch) and not _has_something(fetch):
             await fetch.wait()
         if fetch.is_elsewhere:
             await asyncio.sleep(_RETRY_S)
@@ -72,17 +80,16 @@ class Fetching:
         return fetch
 
     async def under_way(self, place: Place) -> Source | None:
-        """A fetch that is at work and has files, if there is one. `leave` it in the end."""
+        """A fetch that is at work and has files, if there is one that may be joined. `leave` it in the end."""
         source: Source | None = self._fetches.get(place.name)
         if source is None:
-            source = await self._follow(place)
-            if source is not None:
-                source = await _announced(source)
+            source = await self._follow_now(place)
+            if source is None:
+                return None
         else:
             source.join()
-        if source is None:
-            return None
-        if source.told is not None and source.told.files and not source.state.is_final:
+        is_at_work = not _is_over(source) and not source.is_spoiled
+        if is_at_work and source.told is not None and source.told.files:
             return source
         source.leave()
         return None
@@ -127,6 +134,23 @@ class Fetching:
                 followed = Followed(place, page, self._flights, self._forgetting(place))
                 self._followed[place.name] = followed
         followed.join()
+        if followed.is_spoiled and not _is_over(followed):
+            followed.leave()
+            raise Overtaken
+        return followed
+
+    async def _follow_now(self, place: Place) -> Followed | None:
+        """The same as it is at this moment."""
+        try:
+            followed = await self._follow(place)
+        except Overtaken:
+            return None
+        if followed is not None and followed.told is None:
+            try:
+                await followed.look()
+            except BaseException:
+                followed.leave()
+                raise
         return followed
 
     def _forgetting(self, place: Place) -> Callable[[], None]:
@@ -140,11 +164,16 @@ def _is_over(source: Source) -> bool:
     return source.state.is_final
 
 
+def _has_something(source: Source) -> bool:
+    """Whether a reader can begin."""
+    return source.data is not None or (source.told is not None and bool(source.told.files))
+
+
 async def _announced(followed: Followed) -> Source | None:
     """A fetch of another process when it is known what its object is; None if it is of no use to a reader any more.
     What has no files comes out of the node when it is published, or must be fetched again."""
     try:
-        while not followed.state.is_final and (followed.told is None or not followed.told.files):
+        while not _is_over(followed) and not _has_something(followed):
             await followed.wait()
     except BaseException:
         followed.leave()

@@ -94,8 +94,9 @@ class FlightPage:
 
     @property
     def is_spoiled(self) -> bool:
-        """Whether a write has begun since the fetch did, so that what it fetches must not be kept."""
-        return self._cells[_SPOILED] != 0
+        """Whether a write has begun since the fetch did, so that what it fetches must not be kept, nor be given to who
+        comes later. So is a page that was closed."""
+        return self._fd < 0 or self._cells[_SPOILED] != 0
 
     def spoil(self) -> None:
         """See is_spoiled."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backends.cache.fetch import Source
-from backends.cache.fetching import Fetching
+from backends.cache.fetching import Fetching, Overtaken
 from backends.cache.flight_reader import FlightReader, StreamReader
 from backends.cache.flights import Flights
 from backends.cache.remote_stream import RemoteStream
@@ -214,7 +214,10 @@ class Reading:
             return await _read_through(wanted, byte_range, now)
         if not _leads(byte_range):
             return await self._get_range(wanted, byte_range, now)
-        source = await self._fetching.join(wanted, outdated)
+        try:
+            source = await self._fetching.join(wanted, outdated)
+        except Overtaken:
+            return await _read_through(wanted, byte_range, now)
         if source is None:
             return None
         if now is not None and source.told is not None and not is_current(source.told.info, now):
@@ -262,7 +265,10 @@ class Reading:
 
     async def rejoin(self, wanted: Wanted) -> Source | None:
         """See Origin."""
-        return await self._fetching.join(wanted)
+        try:
+            return await self._fetching.join(wanted)
+        except Overtaken:
+            return None
 
     async def kept_part(
         self, wanted: Wanted, info: ObjectInfo, byte_range: ByteRange

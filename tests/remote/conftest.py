@@ -6,13 +6,16 @@ own, or another provider behind it, calls tests.remote.front.start_front.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.counterparts.process import NOT_INSTALLED
 from tests.counterparts.started import Counterparts, S3Endpoint
+from tests.remote.cold import Cold, start_cold
 from tests.remote.front import Front, start_front
+from tests.remote.wilful import WilfulS3
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +63,33 @@ def make_remote(front: Front) -> Callable[[], str]:
 def remote(make_remote: Callable[[], str]) -> str:
     """A bucket at moto that `front` knows."""
     return make_remote()
+
+
+@pytest.fixture(scope="session")
+def wilful() -> Iterator[WilfulS3]:
+    """An S3 server that does what a test wants."""
+    server = WilfulS3()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def cold(wilful: WilfulS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cold]:
+    """A weir in front of it."""
+    started = start_cold(tmp_path_factory.mktemp("cold"), wilful)
+    try:
+        yield started
+    finally:
+        started.front.server.stop()
+
+
+@pytest.fixture
+def key() -> str:
+    """One that no other test uses."""
+    return f"k-{secrets.token_hex(6)}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
