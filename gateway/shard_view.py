@@ -33,6 +33,7 @@ from core.types import (
     Conditions,
     ObjectInfo,
 )
+from gateway.bringing import bring_here
 from gateway.shard_listing import ViewedListing, shards_before
 
 _BINARY = "application/octet-stream"
@@ -119,6 +120,7 @@ class _ShardView:
             if member_path(path) != path:
                 continue
             try:
+                await bring_here(self._service, bucket, shard)
                 reader = await self._shards.open_member(
                     bucket, shard, path, byte_range=byte_range, conditions=conditions
                 )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import secrets
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
+from aistore.sdk.archive_config import ArchiveConfig
 from boto3.s3.transfer import TransferConfig
 
 from tests.remote.cold import MIB, Cold, wait_for
@@ -113,3 +117,22 @@ def test_presence(cold: Cold, key: str) -> None:
     heads = cold.wilful.heads[key]
     assert statuses() == [200, 200, 200, 200, 200, 404]
     assert cold.wilful.heads[key] == heads
+
+
+def test_members_of_shards_are_read_once_the_shard_is_here(cold: Cold, key: str) -> None:
+    packed = io.BytesIO()
+    members = {f"s{n}.bin": secrets.token_bytes(100_000) for n in range(5)}
+    with tarfile.open(fileobj=packed, mode="w") as shard:
+        for name, data in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            shard.addfile(entry, io.BytesIO(data))
+    name = f"{key}.tar"
+    cold.wilful.place(name, packed.getvalue())
+    there = cold.front.bucket(cold.bucket).object(name)
+    for member, data in members.items():
+        archive = ArchiveConfig(archpath=member)
+        assert there.get_reader(archive_config=archive).read_all() == data
+    assert cold.wilful.reads[name] == 1
+    with pytest.raises(requests.HTTPError):
+        cold.front.ask("GET", f"{cold.path(key)}-no.tar&archpath=x").raise_for_status()

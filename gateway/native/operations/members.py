@@ -8,7 +8,8 @@ from core import tar
 from core.errors import InvalidArgument
 from core.names import ObjectKey
 from core.shards import MatchMode, Member, NoSuchMember, Selection
-from core.types import Bucket, ByteRange, ObjectInfo
+from core.types import Bucket, ByteRange, Conditions, ObjectInfo
+from gateway.bringing import bring_here
 from gateway.native.call import NativeCall, NativeResponse
 from gateway.native.object_headers import (
     ACCEPT_RANGES,
@@ -35,13 +36,14 @@ def asks_for_members(query: Mapping[str, str]) -> bool:
 
 
 async def get_members(call: NativeCall, bucket: Bucket, key: ObjectKey) -> NativeResponse:
-    """A member, or a TAR of several. The caller is admitted to the shard."""
+    """A member, or a TAR of several. The caller is admitted to the shard; one that lives elsewhere is brought here."""
     query = call.request.query
     mime = query.get("archmime", "")
     path, pattern = query.get("archpath", ""), query.get("archregx", "")
     if path and (pattern or query.get("archmode")):
         reason = "archpath names one member, so it cannot come with archregx or archmode"
         raise InvalidArgument(name="archpath", value=path, reason=reason)
+    await bring_here(call.store, bucket, key, _latest(call))
     if path:
         return await _get_member(call, bucket, key, path)
     selection = Selection(pattern, _mode(query.get("archmode", "")))
@@ -62,6 +64,7 @@ async def head_member(call: NativeCall, bucket: Bucket, key: ObjectKey) -> Nativ
     if not path:
         reason = "a HEAD takes the path of one member"
         raise InvalidArgument(name="archregx", value="", reason=reason)
+    await bring_here(call.store, bucket, key, _latest(call))
     response = await _get_member(call, bucket, key, path)
     reader = response.body
     assert not isinstance(reader, bytes | AsyncIterator)
@@ -94,6 +97,10 @@ async def _get_member(
     last = reader.first + reader.length - 1
     span = b"bytes %d-%d/%d" % (reader.first, last, reader.info.size_bytes)
     return NativeResponse(206, [*headers, (b"content-range", span)], reader)
+
+
+def _latest(call: NativeCall) -> Conditions:
+    return Conditions(latest=call.request.flag("latest-ver"))
 
 
 def _member_headers(info: ObjectInfo) -> HeaderList:
