@@ -5,21 +5,24 @@ who read the object meanwhile, begun as a BlobFetch.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from backends.cache.fetch import Fetch, Source
+from backends.cache.fetching import Overtaken
 from backends.cache.flight_page import FlightState
 from backends.cache.reading import Reading
 from backends.cache.views import Views, Wanted, is_current
 from core.backends import Backends
 from core.blobs import BlobPlan, Progress
-from core.errors import BackendDown, NoSuchKey
+from core.errors import BackendDown, NoSuchKey, Unsupported
 from core.names import ObjectKey
 from core.nodes import StorageNode
 from core.protocols import ObjectReader
 from core.types import NO_CONDITIONS, Bucket, Conditions, ObjectInfo
 
 _ROUNDS = 20
+_RETRY_S = 0.25
 
 
 class CachedBlobs:
@@ -46,11 +49,18 @@ class CachedBlobs:
     ) -> ObjectInfo:
         """See Blobs. In rounds: another process may have fetched, and died over it, or written."""
         wanted = Wanted(self._views.of(bucket), key, self._backends)
+        if not wanted.view.keeps:
+            reason = "Nothing is kept of a bucket whose objects are to be encrypted here"
+            raise Unsupported(what="blob-download", reason=reason)
         for _ in range(_ROUNDS):
             kept, is_good = await self._kept(wanted, plan)
             if kept is not None and is_good:
                 return kept
-            source = await self._fetching.join(wanted, kept, plan)
+            try:
+                source = await self._fetching.join(wanted, kept, plan)
+            except Overtaken:
+                await asyncio.sleep(_RETRY_S)
+                continue
             if source is not None:
                 await self._follow(wanted, source, progress)
         raise BackendDown(
@@ -73,9 +83,10 @@ class CachedBlobs:
         wanted = Wanted(self._views.of(bucket), key, self._backends)
         kept, is_good = await self._kept(wanted, plan)
         if not is_good and wanted.view.is_cold_served:
-            source = await self._fetching.join(wanted, kept, plan)
-            if source is not None:
-                source.leave()
+            with contextlib.suppress(Overtaken):
+                source = await self._fetching.join(wanted, kept, plan)
+                if source is not None:
+                    source.leave()
         return await self._get(bucket, key, conditions=conditions)
 
     async def _kept(self, wanted: Wanted, plan: BlobPlan) -> tuple[ObjectInfo | None, bool]:

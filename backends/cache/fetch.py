@@ -174,7 +174,10 @@ class Fetch:
     async def _land(
         self, info: ObjectInfo, *, piece_bytes: int = 0, digests: Sequence[str] = ()
     ) -> Landing | None:
-        """None if there is no room for it, so that readers must read for themselves."""
+        """None if there is no room for it, or nothing may be kept, so that readers must read for themselves."""
+        if not self._wanted.view.keeps:
+            self.told = Told(info, (), 0)
+            return None
         try:
             return await self._node.land(
                 self._wanted.view.local,
