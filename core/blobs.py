@@ -20,6 +20,7 @@ MIN_CHUNK_BYTES, DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES = 32 * 1024, 4 * 1024**2, 
 DEFAULT_READ_TIMEOUT_S = 60.0
 MAX_ASKED_WORKERS = 128
 _MAX_WORKERS = 32
+_READS = 256
 _BYTES_A_WORKER = 256 * 1024**2
 _BY_LOAD = {Level.LOW: 32, Level.MODERATE: 16, Level.HIGH: 4, Level.CRITICAL: 1}
 _CHUNKS_BY_LOAD = {Level.LOW: 1, Level.MODERATE: 1, Level.HIGH: 2, Level.CRITICAL: 8}
@@ -39,17 +40,22 @@ class BlobPlan:
 
     def under(self, level: Level) -> BlobPlan:
         """As far as the load allows."""
-        allowed = _BY_LOAD[level]
         asked = 1 if self.workers < 0 else self.workers
-        chunk_bytes = max(
-            MIN_CHUNK_BYTES, min(self.chunk_bytes or DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES)
-        )
+        chunk_bytes, smaller = self.chunk_bytes, _CHUNKS_BY_LOAD[level]
+        if chunk_bytes or smaller > 1:
+            chunk_bytes = min(chunk_bytes or DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES) // smaller
+            chunk_bytes = max(MIN_CHUNK_BYTES, chunk_bytes)
         return replace(
             self,
-            workers=min(asked or allowed, allowed),
-            chunk_bytes=max(MIN_CHUNK_BYTES, chunk_bytes // _CHUNKS_BY_LOAD[level]),
+            workers=min(asked or _MAX_WORKERS, _BY_LOAD[level]),
+            chunk_bytes=chunk_bytes,
             read_timeout_s=self.read_timeout_s or DEFAULT_READ_TIMEOUT_S,
         )
+
+    def read_bytes(self, size_bytes: int) -> int:
+        """How long a read is, of an object of that size: requests cost the same whatever they bring."""
+        suits = min(max(size_bytes // _READS, DEFAULT_CHUNK_BYTES), MAX_CHUNK_BYTES)
+        return self.chunk_bytes or suits // DEFAULT_CHUNK_BYTES * DEFAULT_CHUNK_BYTES
 
     def worker_count(self, size_bytes: int) -> int:
         """For an object of that size: one for 256 MiB of it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass
 
 from core.chunks import ChunkRule, chunk_rule, made_rule
@@ -23,7 +23,6 @@ from core.errors import (
 )
 from core.job_table import BUCKET, parse_ref, ref_text
 from core.listing import VersionListQuery
-from core.names import ObjectKey
 from core.nodes import Rechunks
 from core.protocols import ObjectStore
 from core.types import Bucket, ObjectInfo
@@ -39,19 +38,14 @@ _OPTIONS = "options"
 _PAGE = 500
 _WORKERS = 2
 
-Upload = Callable[[Bucket, ObjectKey], Awaitable[None]]
-"""Writes an object that is here to its bucket's backend again."""
-
 
 @dataclass(frozen=True, slots=True)
 class RechunkOptions:
-    """`limit_bytes` and `chunk_bytes` None: as the bucket's settings say when the job gets to it. `syncs_remote`: what
-    was cut anew is uploaded to the bucket's backend again."""
+    """`limit_bytes` and `chunk_bytes` None: as the bucket's settings say when the job gets to it."""
 
     prefix: str = ""
     limit_bytes: int | None = None
     chunk_bytes: int | None = None
-    syncs_remote: bool = False
 
     def rule(self, bucket: Bucket) -> ChunkRule:
         """The layout that objects are to have."""
@@ -76,7 +70,6 @@ class RechunkJob(OnDemand):
     store: ObjectStore
     node: Rechunks
     control: Buckets
-    upload: Upload | None = None
 
     name = RECHUNK
 
@@ -88,12 +81,9 @@ class RechunkJob(OnDemand):
         rule = options.rule(bucket)
         cut = f"from {rule.limit_bytes} bytes on in pieces of {rule.chunk_bytes}"
         context.say(f"bucket {bucket.name}, prefix {options.prefix!r}: {cut}")
-        syncs = options.syncs_remote and bucket.props.backend is not None
 
         async def one(info: ObjectInfo) -> None:
             await self._one(context, bucket, info, rule)
-            if syncs and self.upload is not None and not info.is_delete_marker:
-                await self.upload(bucket, info.key)
 
         await work_through(
             context, _versions(self.store, bucket, options.prefix, context), one, workers=_WORKERS

@@ -17,7 +17,7 @@ from backends.cache.flights import Flight, Flights
 from backends.cache.pulse import Pulse
 from backends.cache.remote_stream import RemoteStream, broken
 from backends.cache.views import Wanted, etag_of, is_current
-from core.blobs import DEFAULT_CHUNK_BYTES, DEFAULT_READ_TIMEOUT_S, MIN_BLOB_BYTES, BlobPlan
+from core.blobs import DEFAULT_READ_TIMEOUT_S, MIN_BLOB_BYTES, BlobPlan
 from core.chunks import MAX_CHUNKS
 from core.digests import new_digest
 from core.errors import BackendBusy, BackendDown, InvalidRange, NoSuchKey, PreconditionFailed
@@ -64,14 +64,10 @@ class BlobFetch(Fetch):
 
         return await self._take(flight, info, landing, copy)
 
-    @property
-    def _chunk_bytes(self) -> int:
-        return self._plan.chunk_bytes or DEFAULT_CHUNK_BYTES
-
     def _piece_bytes(self, size_bytes: int) -> int:
         """Whole reads, and no more pieces than an object may have."""
-        reads = max(_READS_A_PIECE, -(-size_bytes // (MAX_CHUNKS * self._chunk_bytes)))
-        return reads * self._chunk_bytes
+        read_bytes = self._plan.read_bytes(size_bytes)
+        return read_bytes * max(_READS_A_PIECE, -(-size_bytes // (MAX_CHUNKS * read_bytes)))
 
     def _digests(self, landing: Landing) -> Mapping[str, bytes]:
         return super()._digests(landing) if self._actual is None else self._actual
@@ -94,13 +90,13 @@ class BlobFetch(Fetch):
     ) -> None:
         """One worker."""
         shown_bytes = max(info.size_bytes - HELD_BACK_BYTES, 0)
-        landing = work.landing
+        landing, read_bytes = work.landing, self._plan.read_bytes(info.size_bytes)
         for number in numbers:
             piece = landing.pieces[number]
             first = number * landing.piece_bytes
             end = first + piece.size_bytes
-            for start in range(first, end, self._chunk_bytes):
-                blocks = self._read(info, start, min(start + self._chunk_bytes, end))
+            for start in range(first, end, read_bytes):
+                blocks = self._read(info, start, min(start + read_bytes, end))
                 async with contextlib.aclosing(blocks):
                     async for block in blocks:
                         await piece.write(block)

@@ -9,8 +9,9 @@ from core import chunks
 from core.claims import Permission
 from core.configs.sections import parse_size
 from core.errors import InvalidArgument
-from core.names import MAX_KEY_BYTES, ObjectKey
+from core.names import MAX_KEY_BYTES
 from gateway.native.call import NativeCall, NativeResponse, Row
+from gateway.native.faults import NotServed
 from gateway.native.operations.jobs import ask_for
 from jobs.rechunk import RECHUNK, RechunkOptions, rechunk_arguments
 
@@ -24,14 +25,12 @@ async def rechunk(call: NativeCall) -> NativeResponse:
         _prefix(fields.get("prefix")),
         _size(fields, "objsize-limit", 0, chunks.MAX_MONOLITHIC_BYTES),
         _size(fields, "chunk-size", chunks.MIN_CHUNK_BYTES, chunks.MAX_CHUNK_BYTES, or_zero=True),
-        _flag(fields, "sync-remote"),
     )
-    if options.syncs_remote:
+    if _flag(fields, "sync-remote"):
         if bucket.props.backend is None:
             reason = "the bucket has no backend to upload to"
             raise InvalidArgument(name="sync-remote", value="true", reason=reason)
-        some_key = ObjectKey(f"{options.prefix}any")
-        await call.require("s3:PutObject", Permission.PUT, bucket, some_key)
+        raise NotServed(reason="objects are not uploaded to their backend again")
     return await ask_for(call, RECHUNK, rechunk_arguments(bucket, options))
 
 

@@ -49,7 +49,14 @@ async def nothing_left(far: Far) -> None:
 
 def test_plans_keep_to_limits_and_load() -> None:
     plan = BlobPlan().under(Level.LOW)
-    assert (plan.chunk_bytes, plan.workers, plan.read_timeout_s) == (DEFAULT_CHUNK_BYTES, 32, 60.0)
+    assert (plan.read_bytes(10**6), plan.workers, plan.read_timeout_s) == (
+        DEFAULT_CHUNK_BYTES,
+        32,
+        60.0,
+    )
+    assert plan.read_bytes(2**31) == 2 * DEFAULT_CHUNK_BYTES
+    assert plan.read_bytes(2**40) == MAX_CHUNK_BYTES
+    assert BlobPlan().under(Level.HIGH).read_bytes(2**40) == DEFAULT_CHUNK_BYTES // 2
     assert BlobPlan(chunk_bytes=1).under(Level.LOW).chunk_bytes == MIN_CHUNK_BYTES
     assert BlobPlan(chunk_bytes=1 << 40).under(Level.LOW).chunk_bytes == MAX_CHUNK_BYTES
     assert BlobPlan(workers=-1).under(Level.LOW).workers == 1
