@@ -20,6 +20,7 @@ from botocore.exceptions import ProfileNotFound
 
 from backends.s3_bodies import Feed
 from backends.s3_errors import Asked, translated
+from backends.s3_list_document import keep_document
 from backends.s3_options import S3Options
 from backends.s3_transport import S3Session
 from core.errors import BackendDenied, InvalidArgument
@@ -37,6 +38,8 @@ class S3Client:
         self.url: str = endpoint or client.meta.endpoint_url
         self.is_amazon = _is_amazon(self.url)
         client.meta.events.register("before-call.s3", _add_headers)
+        for operation in ("ListObjects", "ListObjectsV2"):
+            client.meta.events.register_first(f"before-parse.s3.{operation}", keep_document)
 
     async def call(
         self,

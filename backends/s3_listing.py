@@ -6,11 +6,15 @@ answers is held to what was asked: keys that come in no order or twice would hav
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Protocol
 
+from backends.s3_list_document import KEPT, keys_in, moment, parsed_sync
 from backends.s3_objects import bare, modified_ns
 from backends.s3_options import Dialect
 from core.errors import BackendBroken, StoreError
@@ -19,8 +23,8 @@ from core.names import ObjectKey, parse_object_key
 from core.types import ObjectAttributes, ObjectInfo, RemoteFacts
 
 MAX_PAGE = 1000
+_CLASS = re.compile(r"[A-Z0-9_]{1,64}")
 _LAST_CHARACTER = "\U0010ffff"
-_BARE = ObjectAttributes()
 
 
 class Calls(Protocol):
@@ -85,42 +89,52 @@ async def _listed(
     operation = "ListObjectsV2" if dialect.list_version == 2 else "ListObjects"
     said = await call(operation, bucket, **parameters)
     try:
-        items: list[tuple[str, ObjectInfo | None]] = [
-            (info.key, info)
-            for info in (_entry(each, dialect) for each in said.get("Contents", ()))
-        ]
-        items += [(_name(each["Prefix"]), None) for each in said.get("CommonPrefixes", ())]
+        return await asyncio.to_thread(_read_sync, said.get(KEPT), query.prefix, dialect)
     except (StoreError, KeyError, TypeError, ValueError):
         raise _broken(dialect, bucket, "a listing that can't be read") from None
-    is_truncated = bool(said.get("IsTruncated")) and bool(items)
-    items = [item for item in items if item[0].startswith(query.prefix)]
-    in_order = sorted(items, key=lambda item: item[0].encode())
-    if is_truncated and not _is_ordered(said):
-        raise _broken(dialect, bucket, "a listing that is in no order")
-    return _Answer(in_order, is_truncated)
 
 
-def _entry(said: Mapping[str, Any], dialect: Dialect) -> ObjectInfo:
-    etag, when = bare(str(said.get("ETag", ""))), said.get("LastModified")
+def _read_sync(document: object, prefix: str, dialect: Dialect) -> _Answer:
+    """Raises ValueError, KeyError, StoreError for what can't be read."""
+    if not isinstance(document, bytes):
+        raise TypeError("no list document")
+    said = parsed_sync(document)
+    items: list[tuple[str, ObjectInfo | None]] = [
+        (info.key, info) for info in (_entry(each, dialect) for each in said.contents)
+    ]
+    items += [(_name(each), None) for each in said.prefixes]
+    is_truncated = said.is_truncated and bool(items)
+    # By code points, which is the order of the names' bytes too.
+    keys = keys_in(said)
+    if is_truncated and any(one > other for one, other in pairwise(keys)):
+        raise ValueError("a listing that is in no order")
+    items = [item for item in items if item[0].startswith(prefix)]
+    items.sort(key=lambda item: item[0])
+    return _Answer(items, is_truncated)
+
+
+def _entry(said: Mapping[str, str], dialect: Dialect) -> ObjectInfo:
+    etag, when = bare(said.get("ETag", "")), moment(said.get("LastModified", ""))
     return ObjectInfo(
         ObjectKey(_name(said["Key"])),
         max(int(said["Size"]), 0),
         etag,
-        modified_ns(when) if isinstance(when, datetime) else 0,
-        _BARE,
+        0 if when is None else modified_ns(when),
+        _attributes(said.get("StorageClass") or "STANDARD"),
         # Whether the ETag is an MD5 a listing does not tell.
         remote=RemoteFacts(dialect.provider, etag),
         is_cached=False,
     )
 
 
+@lru_cache(maxsize=64)
+def _attributes(storage_class: str) -> ObjectAttributes:
+    known = storage_class if _CLASS.fullmatch(storage_class) else "STANDARD"
+    return ObjectAttributes(storage_class=known)
+
+
 def _name(said: str) -> str:
     return parse_object_key(said.encode())
-
-
-def _is_ordered(said: Mapping[str, Any]) -> bool:
-    keys = [each["Key"].encode() for each in said.get("Contents", ())]
-    return keys == sorted(keys)
 
 
 def _broken(dialect: Dialect, bucket: str, reason: str) -> BackendBroken:

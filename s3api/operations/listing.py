@@ -31,7 +31,7 @@ from s3api.operations.page import (
 )
 from s3api.parameters import continuation_token, continued_after, page_size
 from s3api.timestamps import iso_date
-from s3api.xml import XML_TYPE, document, echo, element, flag, optional
+from s3api.xml import XML_TYPE, document, echo, element, escape, flag, optional
 
 _TRUE = ("true", "1", "yes", "on", "y", "t")
 
@@ -154,10 +154,12 @@ def _contents(entries: Iterable[ObjectInfo], encode: Encode, owners: Owners | No
     found: list[str] = []
     for info in entries:
         attributes = info.attributes
+        # What a backend calls an ETag may be anything.
+        etag = info.etag if info.remote is None else escape(info.etag)
         found.append(
             f"<Contents><Key>{encode(info.key)}</Key>"
             f"<LastModified>{iso_date(info.modified_ns)}</LastModified>"
-            f"<ETag>&quot;{info.etag}&quot;</ETag>{_checksum_elements(info)}"
+            f"<ETag>&quot;{etag}&quot;</ETag>{_checksum_elements(info)}"
             f"<Size>{info.size_bytes}</Size>"
             f"{'' if owners is None else owners.element(attributes.owner_id)}"
             f"<StorageClass>{attributes.storage_class}</StorageClass></Contents>"
@@ -180,8 +182,9 @@ def _versions(versions: Iterable[ObjectVersion], encode: Encode, owners: Owners)
         if info.is_delete_marker:
             found.append(f"<DeleteMarker>{place}{owner}</DeleteMarker>")
         else:
+            etag = info.etag if info.remote is None else escape(info.etag)
             found.append(
-                f"<Version>{place}<ETag>&quot;{info.etag}&quot;</ETag>{_checksum_elements(info)}"
+                f"<Version>{place}<ETag>&quot;{etag}&quot;</ETag>{_checksum_elements(info)}"
                 f"<Size>{info.size_bytes}</Size>{owner}"
                 f"<StorageClass>{attributes.storage_class}</StorageClass></Version>"
             )
