@@ -94,8 +94,15 @@ class _Cut(Exception):  # not an error: the end of a connection
     """The connection is to be reset."""
 
 
+def _nothing(_: Request) -> str:
+    return ""
+
+
 class Shaper:
-    """See this module. Its attributes may be changed from any thread while it runs."""
+    """See this module. Its attributes may be changed from any thread while it runs.
+
+    `refuses` gives the code of the error that a request is answered with, in place of the server; "" if it may pass.
+    """
 
     def __init__(self, target: str, shape: Shape | None = None) -> None:
         parts = urlsplit(target)
@@ -104,6 +111,7 @@ class Shaper:
         self.shape = shape or Shape()
         self.counts = Counts()
         self.faults: list[Fault] = []
+        self.refuses: Callable[[Request], str] = _nothing
         self.port = 0
         self._server: asyncio.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -212,6 +220,9 @@ class _Connection:
             counts = self._shaper.counts
             counts.requests.append(request)
             fault = self._shaper._fault_of(request)
+            refused = self._shaper.refuses(request)
+            if refused:
+                fault = Fault("status", status=400, code=refused)
             if fault is not None and fault.kind == "status":
                 await self._refuse(fault)
                 return

@@ -10,8 +10,10 @@ from backends.s3 import S3Backend
 from core.accounts import Account
 from core.backends import Backend
 from tests.conformance.subject import Subject, new_name
+from tests.counterparts import strict
 from tests.counterparts.process import free_port
 from tests.counterparts.started import Counterparts, S3Endpoint
+from tests.shaper import RunningShaper, Shape, Shaper
 
 NO_PATHS = ("..", "../up", "a/../b", "a/./b", "a//b", "/leading", "dir/")
 
@@ -108,3 +110,55 @@ def weir(counterparts: Counterparts) -> Subject:
 
 def rclone(counterparts: Counterparts) -> Subject:
     return RcloneSubject(counterparts.rclone)
+
+
+class ShapedSubject(S3Subject):
+    """Another weir, some way off."""
+
+    async def open(self) -> None:
+        running = RunningShaper(Shaper(self._start().endpoint, Shape(delay_s=0.01)))
+        self._running = running
+        keys = self._start().keys
+        self._start = lambda: S3Endpoint(running.shaper.endpoint, keys)
+        await super().open()
+
+    async def close(self) -> None:
+        await super().close()
+        self._running.stop()
+
+
+class StrictSubject(ShapedSubject):
+    """Another weir behind a front that refuses what a provider's own S3 refuses, and tells if it was asked for it."""
+
+    settings: Mapping[str, str] = {}
+    refuses = staticmethod(strict.refused_by_gcp)
+
+    async def open(self) -> None:
+        await super().open()
+        self._running.shaper.shape.delay_s = 0
+        self._running.shaper.refuses = self.refuses
+
+
+class GcpSubject(StrictSubject):
+    """As Google's interoperability API."""
+
+    provider = "gcp"
+
+
+class OciSubject(StrictSubject):
+    """As Oracle's compatibility API."""
+
+    provider = "oci"
+    refuses = staticmethod(strict.refused_by_oci)
+
+
+def shaped(counterparts: Counterparts) -> Subject:
+    return ShapedSubject(counterparts.weir)
+
+
+def gcp(counterparts: Counterparts) -> Subject:
+    return GcpSubject(counterparts.weir)
+
+
+def oci(counterparts: Counterparts) -> Subject:
+    return OciSubject(counterparts.weir)

@@ -19,9 +19,12 @@ SUBJECTS: Mapping[str, Callable[[Counterparts], Subject]] = {
     "http": HttpSubject,
     "http plain": PlainHttpSubject,
     "memory": lambda _: MemorySubject(),
+    "gcp": s3_subject.gcp,
+    "oci": s3_subject.oci,
     "s3-moto": s3_subject.moto,
     "s3-rclone": s3_subject.rclone,
     "s3-weir": s3_subject.weir,
+    "s3-weir-far": s3_subject.shaped,
     "wrapped": lambda _: WrappedSubject(),
 }
 """By the name that the tests show. Counterparts are started when a subject first asks for them."""
