@@ -127,6 +127,9 @@ def translated(error: Exception, asked: Asked) -> StoreError:
         return InvalidArgument(
             name=asked.operation, value=asked.key, reason="The backend cannot be asked for this"
         )
+    if type(error) is boto.HTTPClientError:
+        # What answered does not speak HTTP, or not to the end.
+        return BackendBroken(**where, key=asked.key, reason="no HTTP", retry_after_s=1)
     # Not reached, not in time, not by HTTP, not in XML: their messages have URLs in them, so they are not told.
     return BackendDown(**where, reason=type(error).__name__, retry_after_s=1)
 

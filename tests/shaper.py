@@ -224,7 +224,7 @@ class _Connection:
             if refused:
                 fault = Fault("status", status=400, code=refused)
             if fault is not None and fault.kind == "status":
-                await self._refuse(fault)
+                await self._refuse(request, fault)
                 return
             counts.open_streams += 1
             counts.most_streams = max(counts.most_streams, counts.open_streams)
@@ -354,10 +354,12 @@ class _Connection:
                     began, passed = time.monotonic(), 0
                 yield piece
 
-    async def _refuse(self, fault: Fault) -> None:
+    async def _refuse(self, request: Request, fault: Fault) -> None:
         self._shaper.counts.statuses[fault.status] += 1
         body = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code></Error>".encode()
-        await self._reply(fault.status, "application/xml", body)
+        await self._reply(
+            fault.status, "application/xml", b"" if request.method == "HEAD" else body
+        )
 
     async def _tell(self, request: Request) -> None:
         counts = self._shaper.counts
