@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,10 +24,23 @@ from backends.s3_errors import Asked, translated
 from backends.s3_list_document import keep_document
 from backends.s3_options import S3Options
 from backends.s3_transport import S3Session
-from core.errors import BackendDenied, InvalidArgument
+from core.errors import BackendDenied, InvalidArgument, StoreError
 
-_HEADERS: ContextVar[Mapping[str, str]] = ContextVar("_HEADERS")
-"""What a call adds to the headers of its request, signed."""
+_MAX_REQUESTS = 4
+"""Of a call: the request itself, HeadBucket for the region where it is refused for that, and it again."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """What goes with a call: headers to add to its requests, signed, and how many requests it may yet make."""
+
+    headers: Mapping[str, str]
+    provider: str
+    bucket: str
+    requests_left: int = _MAX_REQUESTS
+
+
+_CALL: ContextVar[_Call] = ContextVar("_CALL")
 
 
 class S3Client:
@@ -58,17 +72,20 @@ class S3Client:
         added = dict(headers or {})
         if self._options.pays_requests:
             added["x-amz-request-payer"] = "requester"
-        token = _HEADERS.set(added)
+        provider = self._options.dialect.provider
+        token = _CALL.set(_Call(added, provider, bucket))
         body = parameters.get("Body")
         try:
             answer: Mapping[str, Any] = await self._client._make_api_call(operation, parameters)
         except Exception as error:
             if isinstance(body, Feed) and isinstance(body.error, Exception):
                 raise body.error from None
-            asked = Asked(self._options.dialect.provider, operation, bucket, key, parameters)
+            if isinstance(error, StoreError):
+                raise
+            asked = Asked(provider, operation, bucket, key, parameters)
             raise translated(error, asked) from error
         finally:
-            _HEADERS.reset(token)
+            _CALL.reset(token)
         return answer
 
     @property
@@ -151,7 +168,13 @@ def _is_amazon(endpoint: str) -> bool:
 
 
 def _add_headers(params: dict[str, Any], **_: Any) -> None:
-    params["headers"].update(_HEADERS.get({}))
+    call = _CALL.get()
+    call.requests_left -= 1
+    if call.requests_left <= 0:
+        # botocore asks for the region of a bucket again and again, where the server refuses that for the region too.
+        reason = "it is of another region, and the server does not tell which"
+        raise BackendDenied(provider=call.provider, bucket=call.bucket, reason=reason)
+    params["headers"].update(call.headers)
     if not isinstance(params.get("body"), Feed):
         # Asking before a small body costs more than sending it in vain.
         params["headers"].pop("Expect", None)
