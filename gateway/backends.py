@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
 from backends.cache.inventories import StoredInventories
 from backends.cache.store import CachedStore
-from backends.registry import OpenBackends
+from backends.registry import OpenBackends, import_sync
 from backends.wrappers.stack import open_shared_sync
 from cluster.accounts import AccountRecords
 from cluster.control import EmbeddedControlStore
@@ -32,6 +33,8 @@ async def open_service(
     ):
         shared = open_shared_sync(control.home / _SHARED)
         backends = OpenBackends(accounts, shared=shared)
+        needed = {each.provider for each in await asyncio.to_thread(accounts.accounts)}
+        importing = asyncio.create_task(asyncio.to_thread(import_sync, needed))
         try:
             inventories = StoredInventories(node, control.bucket)
             cached = CachedStore(node, backends, clock, control.home / _FLIGHTS, inventories)
@@ -43,4 +46,5 @@ async def open_service(
             finally:
                 await cached.close()
         finally:
+            await importing
             await backends.close()

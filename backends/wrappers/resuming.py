@@ -65,7 +65,9 @@ class ResumingReader:
                 async for chunk in self._reader:
                     done += len(chunk)
                     yield chunk
-                return
+                if done >= self._length:
+                    return
+                raise self._broken("it ended early")
             except (BackendDown, BackendBusy, BackendBroken) as error:
                 if done >= self._length:
                     raise
@@ -87,11 +89,11 @@ class ResumingReader:
             except (BackendDown, BackendBusy) as again:
                 error = again
             except (PreconditionFailed, NotFound, InvalidRange):
-                raise self._broken("it was replaced while it was read", error) from None
+                raise self._broken("it was replaced while it was read") from None
             else:
                 if not self._is_rest(reader, rest.first):
                     await reader.close()
-                    raise self._broken("other bytes than those asked for", error)
+                    raise self._broken("other bytes than those asked for")
                 self._reader = reader
 
     def _is_rest(self, reader: BackendReader, first: int) -> bool:
@@ -109,10 +111,11 @@ class ResumingReader:
         if reader is not None:
             await reader.close()
 
-    def _broken(self, reason: str, error: Unavailable) -> BackendBroken:
+    def _broken(self, reason: str) -> BackendBroken:
+        remote = self._info.remote
         return BackendBroken(
-            provider=error.fields.get("provider", ""),
-            bucket=error.fields.get("bucket", ""),
+            provider="" if remote is None else remote.provider,
+            bucket="",
             key=self._info.key,
             reason=reason,
             retry_after_s=1,

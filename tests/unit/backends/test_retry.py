@@ -114,10 +114,12 @@ def test_what_will_not_change_is_not_tried_again(error: str) -> None:
 
 
 @pytest.mark.parametrize("after_bytes", [0, 1, 300_000, 999_999])
-@pytest.mark.parametrize("error", ["down", "busy", "broken"])
-def test_a_read_goes_on_where_it_broke(after_bytes: int, error: str) -> None:
+@pytest.mark.parametrize(
+    "fault", [{"error": "down"}, {"error": "busy"}, {"error": "broken"}, {"ends": True}]
+)
+def test_a_read_goes_on_where_it_broke(after_bytes: int, fault: dict[str, Any]) -> None:
     world = World()
-    world.fail(name="open", error=error, after_bytes=after_bytes, times=1)
+    world.fail(name="open", after_bytes=after_bytes, times=1, **fault)
     assert run(world.read()) == DATA
     asked = [(each.first, each.length) for each in world.memory.faults.reads]
     assert asked == [(0, len(DATA)), (after_bytes, len(DATA) - after_bytes)]
