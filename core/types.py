@@ -266,8 +266,9 @@ class ObjectAttributes:
 class ObjectChanges:
     """What of a version may change after it was written; None leaves it as it is.
 
-    `removes_retention` takes the retention away (`retention` None alone does not). `keeps_other_metadata`: the names
-    that `user_metadata` does not have stay as they are, else they go. What is locked keeps its metadata.
+    `removes_retention` takes the retention away (`retention` None alone does not), and `removes_remote` what a backend
+    said. `keeps_other_metadata`: the names that `user_metadata` does not have stay as they are, else they go. What is
+    locked keeps its metadata.
     """
 
     tags: Mapping[str, str] | None = None
@@ -279,6 +280,7 @@ class ObjectChanges:
     keeps_other_metadata: bool = False
     has_shard_index: bool | None = None
     remote: RemoteFacts | None = None
+    removes_remote: bool = False
 
 
 @light

@@ -64,8 +64,9 @@ def update_object(tx: Transaction, bucket: Bucket, update: Update) -> ObjectInfo
         raise missing(connection, bucket_id, update.key, update.version_id)
     refuse_marker(found.info)
     check_write(found.info, update.key, update.conditions)
+    changes = update.changes
     attributes = _changed(found.info.attributes, update)
-    has_index = update.changes.has_shard_index
+    has_index = changes.has_shard_index
     if has_index is None:
         has_index = found.info.has_shard_index
     whole = load_whole(connection, found)
@@ -78,7 +79,7 @@ def update_object(tx: Transaction, bucket: Bucket, update: Update) -> ObjectInfo
             whole.info,
             attributes=attributes,
             has_shard_index=has_index,
-            remote=update.changes.remote or whole.info.remote,
+            remote=None if changes.removes_remote else changes.remote or whole.info.remote,
         ),
         stamp=stamp,
         sidecar_id=stamp,

@@ -82,10 +82,13 @@ class Changing:
         metadata = dict(changes.user_metadata or {})
         if changes.keeps_other_metadata:
             metadata = {**there.attributes.user_metadata, **metadata}
-        attributes = replace(
-            info.attributes, headers=there.attributes.headers, user_metadata=metadata
-        )
         source = Source(target.bucket, target.key)
+        attributes = replace(
+            info.attributes,
+            headers=there.attributes.headers,
+            user_metadata=metadata,
+            tags=await self._copying.tags_of(source, info),
+        )
         await self._copying.copy_there(source, target, Wish(attributes, conditions=conditions))
 
     async def _change(

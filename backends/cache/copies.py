@@ -70,10 +70,16 @@ class Copies:
         self, bucket: Bucket, key: ObjectKey, before: ObjectInfo | None, error: StoreError
     ) -> None:
         """After a backend refused: the copy counts again, if the backend still has what it had. Where it can't be
-        asked, or may have taken the change in an attempt before the last, the doubt stays."""
-        if before is None or before.remote is None or before.remote.in_doubt:
+        asked, or may have taken the change in an attempt before the last, the doubt stays; but what was never there
+        must not be lost by it."""
+        if before is None:
             return
-        if isinstance(error, Unavailable):
+        if before.remote is None:
+            with contextlib.suppress(StoreError):
+                unmarked = ObjectChanges(removes_remote=True)
+                await self._node.update_object(local_view(bucket), key, unmarked)
+            return
+        if before.remote.in_doubt or isinstance(error, Unavailable):
             return
         try:
             now = await self._backends.of(bucket).head(remote_name(bucket), key)

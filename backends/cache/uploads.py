@@ -335,8 +335,10 @@ class Uploads:
         """See ObjectStore.abort_upload. The backend's first: what is forgotten here stays there for good."""
         await self.get_upload(bucket, key, upload_id)
         remote = await asyncio.to_thread(self._ledger.find, upload_id)
-        if remote is not None and remote.remote_id and remote.binding == bucket.props.backend:
-            target = self._writing.target(bucket, key)
+        if remote is not None and remote.remote_id:
+            # Where it began, whatever the bucket is bound to by now.
+            began = replace(bucket, props=replace(bucket.props, backend=remote.binding))
+            target = self._writing.target(began, key)
             await target.backend.abort_upload(target.name, key, remote.remote_id)
             reach("through:upload-aborted")
         await asyncio.to_thread(self._ledger.remove, upload_id)

@@ -182,7 +182,9 @@ def test_user_metadata_is_changed_at_the_provider(tmp_path: Path) -> None:
 
     async def work(place: Place) -> None:
         await place.put(DATA)
+        await place.backend.set_tags("there", key("k"), {"out": "of band"})
         info = await place.cached.update_object(THERE, key("k"), changes)
+        assert await place.backend.get_tags("there", key("k")) == {"out": "of band"}
         assert info.attributes.user_metadata == {"color": "blue", "b": "2"}
         there = await place.backend.head("there", key("k"))
         assert there.attributes.user_metadata == {"color": "blue", "b": "2"}

@@ -264,6 +264,7 @@ def test_an_upload_does_not_follow_its_bucket_to_another_backend(tmp_path: Path)
         with pytest.raises(InvalidBucketState):
             await place.cached.upload_part(elsewhere, key("k"), upload_id, 1, Body(b"x"))
         await place.cached.abort_upload(elsewhere, key("k"), upload_id)
+        assert place.backend.uploads("there") == []
 
     run_in(tmp_path, work)
 

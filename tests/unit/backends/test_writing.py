@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from backends.cache.copies import local_view
 from backends.memory_backend import MemoryBackend
 from core.deletion import DeleteItem
 from core.encryption import SSE_S3
@@ -373,3 +374,24 @@ def test_a_fetch_that_began_before_a_write_is_not_kept(tmp_path: Path) -> None:
 
 async def _read(place: Place) -> bytes:
     return await read_all(await place.cached.get(THERE, key("k")))
+
+
+@pytest.mark.parametrize("error", [refusal for refusal, _ in REFUSALS])
+def test_an_object_that_is_only_here_is_not_lost_by_a_write_that_fails(
+    tmp_path: Path, error: StoreError
+) -> None:
+    """As in a bucket that was bound to a backend when it had objects already."""
+
+    async def work(place: Place) -> None:
+        await place.box.put("k", b"only here", bucket=local_view(THERE))
+        place.backend.faults.fail("put", error)
+        with pytest.raises(type(error)):
+            await place.put(b"new")
+        copy = await place.copy_of()
+        assert copy is not None
+        assert copy.remote is None
+        assert await _read(place) == b"only here"
+        await place.put(b"new")
+        assert place.backend.data("there", "k") == await _read(place) == b"new"
+
+    run_in(tmp_path, work)
