@@ -20,6 +20,7 @@ from core.names import ObjectKey, UploadId
 from core.protocols import BodyStream, ObjectReader
 from core.ranges import resolve_source_range
 from core.types import (
+    MIN_PART_BYTES,
     NO_CONDITIONS,
     Bucket,
     ByteRange,
@@ -125,6 +126,9 @@ class Multipart:
         upload = await self.get_upload(bucket, key, upload_id)
         seal = await self._seal_of(bucket, upload, customer_key)
         mountpath = self._mountpaths.owner(bucket, key)
+        if bucket.props.backend is not None and (body.size_bytes or 0) >= MIN_PART_BYTES:
+            # Smaller ones wait here until all are there; these have gone to the backend by then.
+            await mountpath.require_room_for_copies()
         wanted = upload.checksum_algorithm or body.wanted_checksum
         sealer = None if seal is None else seal.sealer(part_number)
         place = self._mountpaths.place(bucket, key, upload.attributes.storage_class)

@@ -131,6 +131,9 @@ class LocalNode:
         storage_class: str = "STANDARD",
     ) -> LocalStaged:
         """See StorageNode.stage."""
+        if bucket.props.backend is not None:
+            disks = self.mountpaths.spread(bucket, key, storage_class)
+            await disks[0].require_room_for_copies()
         place = (bucket, key, storage_class)
         return await stage(self.mountpaths, self._intake, self._publisher, place, body)
 
