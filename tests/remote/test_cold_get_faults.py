@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.remote.cold import CUT, MIB, Cold
+from tests.remote.cold import CUT, MIB, Cold, start_cold
+from tests.remote.wilful import WilfulS3
 
 
 def test_cut_answers_are_gone_on_with(cold: Cold, key: str) -> None:
@@ -89,3 +91,33 @@ def test_absent_and_refused(cold: Cold, key: str) -> None:
     with pytest.raises(ClientError) as caught:
         cold.read(key)
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] in (403, 503)
+
+
+def test_a_slow_backend_is_waited_for(cold: Cold, key: str) -> None:
+    data = secrets.token_bytes(MIB)
+    cold.wilful.place(key, data).wait_s = 0.03
+    with ThreadPoolExecutor(4) as pool:
+        assert all(got == data for got in pool.map(cold.read, [key] * 4))
+    assert cold.wilful.reads[key] == 1
+
+
+def test_copies_are_served_while_the_backend_is_away(tmp_path: Path, key: str) -> None:
+    wilful = WilfulS3()
+    wilful.start()
+    try:
+        cold = start_cold(tmp_path, wilful)
+    except BaseException:
+        wilful.stop()
+        raise
+    try:
+        wilful.place(key, b"data")
+        assert cold.read(key) == b"data"
+        wilful.stop()
+        assert cold.read(key) == b"data"
+        paths = [f"{cold.path(key)}&latest-ver=true", cold.path(f"{key}-other")]
+        with ThreadPoolExecutor(2) as pool:
+            replies = list(pool.map(lambda path: cold.front.ask("GET", path), paths))
+        assert [reply.status_code for reply in replies] == [503, 503]
+        assert cold.is_cached(key)
+    finally:
+        cold.front.server.stop()

@@ -55,6 +55,7 @@ class WilfulS3:
         self.heads: Counter[str] = Counter()
         self.sent_bytes: Counter[str] = Counter()
         self.refuses_all = False
+        self.is_stopped = False
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
@@ -66,6 +67,8 @@ class WilfulS3:
         self._thread.start()
 
     def stop(self) -> None:
+        """Connections that are open say nothing any more."""
+        self.is_stopped = True
         for held in self.objects.values():
             for hold in held.holds:
                 hold.go_on.set()
@@ -119,6 +122,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(with_body=True)
 
     def _serve(self, *, with_body: bool) -> None:
+        if self.server.wilful.is_stopped:
+            self.close_connection = True
+            return
         parts = urlsplit(self.path)
         _, _, *rest = unquote(parts.path).split("/", 2)
         key = rest[0] if rest else ""
