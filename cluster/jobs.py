@@ -8,7 +8,7 @@ from dataclasses import replace
 from cluster.database import ControlDatabase, connect
 from cluster.job_rows import PENDING, SCHEMA, decode, forget_old, insert, load, update, whole
 from cluster.wake import Wake
-from core.jobs import JobProgress, JobRecord, JobState, NoSuchJob
+from core.jobs import JobIsRunning, JobProgress, JobRecord, JobState, NoSuchJob
 
 _MAX_DEATHS = 3
 
@@ -85,6 +85,12 @@ class JobRecords:
             update(change, record)
         self._wake.ring()
         return record
+
+    def remove_sync(self, job_id: str) -> None:
+        with self._database.transaction() as change:
+            if not load(change, job_id).state.has_ended:
+                raise JobIsRunning(job_id=job_id)
+            change.execute("DELETE FROM jobs WHERE job_id = ?", (job_id,))
 
     # --- looking ---
 

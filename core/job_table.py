@@ -14,6 +14,8 @@ BUCKET = "bucket"
 """The argument of a job that names the bucket it works on (or reads), as `ref_text` writes it."""
 TO_BUCKET = "to_bucket"
 """The argument that names the bucket it writes to, where that is another."""
+SEALED = "sealed"
+"""The argument that has what nobody is shown: encrypted, for who carries the job out."""
 PARENT = "parent"
 """The argument that names the job which has this one do a part of its work."""
 

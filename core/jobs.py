@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 
 
 class NoSuchJob(NotFound):
+    """Fields: job_id."""
+
+
+class JobIsRunning(Conflict):
     """Fields: job_id."""
 
 
@@ -45,7 +49,7 @@ class JobProgress:
     `cursor`: from where another worker may go on, in the job's own words; "" for the beginning. `message`: its
     parameters and stage, for people. `counters`: OBJECTS, BYTES and what else the kind counts. `workers`: how many
     pieces of work it does at a time, 0 where it does one after the other. `total`: how many objects there will be in
-    the end, 0 where that is not known.
+    the end, 0 where that is not known. `report`: what it tells beyond that, in the kind's own form and of bounded size.
     """
 
     counters: Mapping[str, int] = field(default_factory=dict)
@@ -53,6 +57,7 @@ class JobProgress:
     cursor: str = ""
     workers: int = 0
     total: int = 0
+    report: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,9 @@ class JobStore(Protocol):
 
     def stop_sync(self, job_id: str, now_ns: int) -> JobRecord:
         """End a waiting or standing job, and ask any other to stop that runs. Raises NoSuchJob."""
+
+    def remove_sync(self, job_id: str) -> None:
+        """Forget a job that has ended. Raises NoSuchJob; JobIsRunning."""
 
     def recover_sync(self, now_ns: int) -> Sequence[JobRecord]:
         """Take the jobs of dead workers back: all that are RUNNING, as the caller runs none yet and is alone. Each

@@ -1,6 +1,9 @@
-"""Owns the way from what a write asks for to a data key, and from what is kept with an object back to it."""
+"""Owns the way from what a write asks for to a data key, and from what is kept with an object back to it; and the same
+for texts that are secrets of a job."""
 
 from __future__ import annotations
+
+import base64
 
 from core.cipher import DoesNotOpen, new_key, unwrap, wrap
 from core.control import KeyService
@@ -14,7 +17,7 @@ from core.encryption import (
     check_customer_key_given,
     encryption_binding,
 )
-from core.errors import CustomerKeyMismatch, NoSuchEncryptionKey
+from core.errors import Corrupt, CustomerKeyMismatch, NoSuchEncryptionKey
 from core.names import ObjectKey
 from core.types import Bucket
 
@@ -89,3 +92,19 @@ def open_with_customer_key(
         return unwrap(customer_key.key, encryption.wrapped_key, binding)
     except DoesNotOpen:
         raise CustomerKeyMismatch from None
+
+
+async def seal_text(keys: KeyService, binding: bytes, text: str) -> str:
+    """A text encrypted under a key of the key service's, as text; it opens only with the same `binding`."""
+    data_key = await keys.new_data_key(S3_KEY_ID, binding)
+    sealed = wrap(data_key.key, text.encode(), binding)
+    return ".".join(base64.b64encode(each).decode() for each in (data_key.wrapped_key, sealed))
+
+
+async def open_text(keys: KeyService, binding: bytes, sealed: str) -> str:
+    """The inverse of `seal_text`. Raises Corrupt, NoSuchEncryptionKey, Unavailable."""
+    try:
+        wrapped_key, data = (base64.b64decode(each, validate=True) for each in sealed.split("."))
+        return unwrap(await keys.unwrap(S3_KEY_ID, wrapped_key, binding), data, binding).decode()
+    except (ValueError, DoesNotOpen):
+        raise Corrupt(what="sealed text", where="a job's arguments") from None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.config_auth import AuthConfig
+from gateway.config_downloads import DownloadsConfig
 from gateway.config_rule import Rule
 from gateway.config_rule import setting as _setting
 
@@ -366,6 +367,7 @@ class Config:
     space: SpaceConfig = SpaceConfig()
     shards: ShardsConfig = ShardsConfig()
     get_batch: GetBatchConfig = GetBatchConfig()
+    downloads: DownloadsConfig = DownloadsConfig()
     lifecycle: LifecycleConfig = LifecycleConfig()
     events: EventsConfig = EventsConfig()
     access_logging: AccessLoggingConfig = AccessLoggingConfig()

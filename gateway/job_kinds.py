@@ -25,7 +25,7 @@ from jobs.lifecycle import LifecycleJob
 from jobs.lookup import AtBackend
 from jobs.lru import LruJob, Watermarks
 from jobs.periodic import ShouldStop
-from jobs.prefetch import PrefetchJob, fetching
+from jobs.prefetch import PrefetchJob
 from jobs.promote import PromoteJob
 from jobs.queue import JobKind
 from jobs.rechunk import RechunkJob
@@ -98,11 +98,9 @@ def _prefetching(
     control: EmbeddedControlStore, node: LocalNode, service: SingleNodeService
 ) -> Sequence[JobKind]:
     """Where there is anything to fetch from."""
-    if service.backends is None:
+    if service.backends is None or service.bring is None:
         return ()
-    kinds: list[JobKind] = [
-        PrefetchJob(service, node, service.backends, control, fetching(service))
-    ]
+    kinds: list[JobKind] = [PrefetchJob(service, node, service.backends, control, service.bring)]
     if service.blobs is not None:
         kinds.append(BlobDownloadJob(service.blobs, control))
     return kinds

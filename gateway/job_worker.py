@@ -16,6 +16,7 @@ from core.protocols import Clock
 from gateway.backends import open_service
 from gateway.clock import SystemClock
 from gateway.config import Config
+from gateway.downloads import download_job
 from gateway.event_destinations import open_destinations
 from gateway.job_kinds import Cleaning, job_kinds, owner_name, watermarks
 from gateway.keys import open_key_service
@@ -79,7 +80,10 @@ async def _run(config: Config, parent_alive_fd: int, started_ns: int) -> None:
                 load = LoadMonitor(SystemProbe(config.data))
                 queue = JobQueue(
                     records,
-                    job_kinds(config, control, node, service, shards, cleaning),
+                    [
+                        *job_kinds(config, control, node, service, shards, cleaning),
+                        download_job(config, service, control, keys),
+                    ],
                     clock,
                     owner_name(),
                     load=load,

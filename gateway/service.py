@@ -82,6 +82,7 @@ class SingleNodeService:
         self.accounts: AccountStore = FixedAccounts()
         self.blobs: Blobs | None = None if cached is None else cached.blobs
         self.backend_counts: BackendCounts | None = None
+        self.bring = None if cached is None else cached.bring
         self.inventories: Inventories = inventories or NoInventories()
         self.usage = None if cached is None else cached.usage
 

@@ -20,6 +20,7 @@ import uvicorn
 
 from cluster.control import EmbeddedControlStore
 from cluster.jobs import JobRecords
+from cluster.key_service import LocalKeyService
 from cluster.standing_jobs import StandingRecords
 from core.load import Load
 from core.protocols import Clock
@@ -96,6 +97,7 @@ class _Parts:
     config: Config
     clock: Clock
     control: EmbeddedControlStore
+    keys: LocalKeyService
     node: LocalNode
     service: SingleNodeService
     records: JobRecords
@@ -151,6 +153,7 @@ async def _open(config: Config, stack: AsyncExitStack) -> _Parts:
         config=config,
         clock=clock,
         control=control,
+        keys=keys,
         node=node,
         service=service,
         records=records,
@@ -216,6 +219,7 @@ def _native_front(
         load=parts.load,
         batch_nodes=_batch_nodes(parts),
         promote_from=config.native.promote_from,
+        keys=parts.keys,
         backends=parts.service.backends,
         accounts=parts.service.accounts,
         backend_counts=parts.service.backend_counts,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from core.errors import StoreError
 from core.job_table import PARENT
@@ -17,7 +17,11 @@ _SELDOM_S = 0.5
 class Children:
     """The children of one job."""
 
-    def __init__(self, records: JobStore, clock: Clock, parent_id: str) -> None:
+    def __init__(
+        self, records: JobStore, clock: Clock, parent_id: str, kinds: Collection[str]
+    ) -> None:
+        """`kinds`: those that there is somebody for to carry out."""
+        self.kinds = kinds
         self._records = records
         self._clock = clock
         self._parent_id = parent_id

@@ -19,7 +19,7 @@ from core.load import Level
 from core.names import ObjectKey
 from core.protocols import ObjectStore
 from core.templates import parse_template
-from core.types import NO_CONDITIONS, Bucket, Conditions, ObjectInfo
+from core.types import Bucket, ObjectInfo
 from jobs.children import Children
 from jobs.eviction import evict
 from jobs.lookup import AtBackend, missing_from, objects_of
@@ -35,28 +35,11 @@ Fetch = Callable[[Bucket, ObjectKey, bool], Awaitable[ObjectInfo]]
 """Brings an object here, unless a copy is that will do: with True only one that is what the backend has now. Whoever
 reads the same object meanwhile shares the work. Gives the object's info."""
 
-_LATEST = Conditions(latest=True)
 _DEFAULT_WORKERS = 16
 _LARGE_AT_ONCE = 4
 _FETCH, _DROP = "fetch:", "drop:"
 """What cursors begin with."""
 _BY_LOAD = {Level.LOW: 64, Level.MODERATE: 16, Level.HIGH: 4, Level.CRITICAL: 1}
-
-
-def fetching(service: ObjectStore) -> Fetch:
-    """By reading, which keeps a copy."""
-
-    async def fetch(bucket: Bucket, key: ObjectKey, latest: bool) -> ObjectInfo:
-        conditions = _LATEST if latest else NO_CONDITIONS
-        reader = await service.get(bucket, key, conditions=conditions)
-        try:
-            async for _ in reader:
-                pass
-        finally:
-            await reader.close()
-        return reader.info
-
-    return fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +202,7 @@ class _Prefetch:
 
     async def _start_large(self, key: ObjectKey) -> None:
         context, options, bucket = self._context, self._options, self._bucket
-        if context.children is None:
+        if context.children is None or BLOB_DOWNLOAD not in context.children.kinds:
             info = await self._kind.fetch(bucket, key, options.latest)
             context.count(objects=1, size_bytes=info.size_bytes)
             return

@@ -59,6 +59,8 @@ class JobContext:
         self._message = record.progress.message
         self._workers = record.progress.workers
         self._total = record.progress.total
+        self.report = record.progress.report
+        self._told: Callable[[], str] | None = None
         self._stop = asyncio.Event()
         self._load = load or FixedLoad()
         self._advice = Advice(0.0, 1)
@@ -88,6 +90,10 @@ class JobContext:
     def expect(self, total: int) -> None:
         """Tell how many objects there will be in the end."""
         self._total = total
+
+    def tell_by(self, report: Callable[[], str]) -> None:
+        """What gives the job's report whenever its progress is kept; `report` is that of an earlier worker."""
+        self._told = report
 
     async def throttle(self, operations: int = 1) -> None:
         """To be called before each operation, or so many: sleeps now and then, as the node's load advises. Raises
@@ -126,8 +132,10 @@ class JobContext:
 
     @property
     def progress(self) -> JobProgress:
-        counters = dict(self._counters)
-        return JobProgress(counters, self._message, self.cursor, self._workers, self._total)
+        report = self.report if self._told is None else self._told()
+        return JobProgress(
+            dict(self._counters), self._message, self.cursor, self._workers, self._total, report
+        )
 
     def stop(self) -> None:
         """Have the job leave off."""
@@ -294,7 +302,7 @@ class JobQueue:
         ]
 
     def _start(self, record: JobRecord) -> _Running:
-        children = Children(self._records, self._clock, record.job_id)
+        children = Children(self._records, self._clock, record.job_id, self._kinds)
         context = JobContext(record, self._load, children)
         look = asyncio.Event()
         task = asyncio.create_task(self._carry_out(record, context, look))

@@ -212,7 +212,8 @@ class Copying:
     async def _copy_through(
         self, source: Source, bucket: Bucket, key: ObjectKey, wish: Wish
     ) -> ObjectInfo:
-        reader = await self.open(replace(source, conditions=NO_CONDITIONS))
+        latest = Conditions(latest=source.conditions.latest)
+        reader = await self.open(replace(source, conditions=latest))
         try:
             source.check(reader.info)
             attributes = wish.attributes_of(reader.info)
@@ -254,16 +255,17 @@ class Copying:
         )
 
     async def open(self, source: Source, run: tuple[int, int] | None = None) -> ObjectReader:
-        """Read a source where it lives, whole or a run of it (first, length); of what lives elsewhere, what is there
-        now."""
+        """Read a source: whole, as any reader would, from a copy that is here if the bucket lets it count; or a run of
+        it (first, length), of what lives elsewhere as it is there now."""
         store = self._store(source)
         first, length = run or (0, 0)
+        conditions = source.conditions if run is None else replace(source.conditions, latest=True)
         return await store.get(
             source.bucket,
             source.key,
             version_id=source.version_id,
             byte_range=BoundedRange(first, first + length - 1) if length else None,
-            conditions=replace(source.conditions, latest=True),
+            conditions=conditions,
             customer_key=source.customer_key,
         )
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from backends.cache.fetch import Source
 from backends.cache.fetching import Fetching, Overtaken
+from backends.cache.fetch import Fetch, Source, failure_of
+from backends.cache.fetching import Fetching
+from backends.cache.flight_page import FlightState
 from backends.cache.flight_reader import FlightReader, StreamReader
 from backends.cache.flights import Flights
 from backends.cache.remote_stream import RemoteStream
@@ -26,6 +29,7 @@ from core.errors import (
     InvalidRange,
     NoSuchKey,
     NotModified,
+    OutOfSpace,
     PreconditionFailed,
 )
 from core.names import ObjectKey
@@ -51,6 +55,9 @@ _NEAR_BYTES = 8 * 1024**2
 """How far a fetch may be from a range that waits for it in place of a read of its own."""
 
 _ROUNDS = 50
+_NO_ROOM_S = 10.0
+_UNKEPT_ROUNDS = 3
+"""So often an object is fetched that is not kept in the end: writers may have come between, or there is no room."""
 _DECIDED = (PreconditionFailed, NotModified, InvalidRange, InvalidPartNumber)
 
 
@@ -261,6 +268,34 @@ class Reading:
         source.leave()
         return MemoryReader(info, data, first)
 
+    # --- for nobody's reading ---
+
+    async def bring(self, bucket: Bucket, key: ObjectKey, latest: bool = False) -> ObjectInfo:
+        """Have a copy here, as for a reader that reads nothing; `latest`: of what the backend has now. Shares the fetch
+        of whoever reads the object meanwhile. Raises as Backend.open, and OutOfSpace."""
+        wanted = Wanted(self._views.of(bucket), key, self._backends)
+        unkept = 0
+        while unkept < _UNKEPT_ROUNDS:
+            kept = await self._kept(wanted)
+            if kept is not None and not latest and not _is_doubtful(kept):
+                return kept
+            if kept is not None and is_current(kept, await self._validation.compare(wanted, kept)):
+                return kept
+            source = await self._fetching.join(wanted, kept)
+            if source is None:
+                continue
+            try:
+                while not source.state.is_final:
+                    await source.wait()
+                if source.state is FlightState.KEPT and source.told is not None:
+                    return source.told.info
+                if source.state is FlightState.FAILED and isinstance(source, Fetch):
+                    raise failure_of(source, wanted)
+                unkept += 1
+            finally:
+                source.leave()
+        raise OutOfSpace(mountpath="", retry_after_s=_NO_ROOM_S)
+
     # --- for readers that lost their fetch (flight_reader.Origin) ---
 
     async def rejoin(self, wanted: Wanted) -> Source | None:
@@ -292,8 +327,10 @@ class Reading:
 
 def _must_ask(view: View, kept: ObjectInfo, conditions: Conditions) -> bool:
     """Whether a copy may only be used once the backend has said that it is current."""
-    if view.validates or conditions.latest:
-        return True
+    return view.validates or conditions.latest or _is_doubtful(kept)
+
+
+def _is_doubtful(kept: ObjectInfo) -> bool:
     return kept.remote is not None and kept.remote.in_doubt
 
 

@@ -56,6 +56,7 @@ class CachedStore:
         self.usage = usage = Usage(reading, flights, self._times)
         self.get = usage.get
         self.blobs = CachedBlobs(node, backends, reading, usage.get)
+        self.bring = reading.bring
         self.put = writing.put
         self.changing_there = writing.changing_there
         self.delete = writing.delete

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+from gateway.cli import bulk_words
 from gateway.cli.account_arguments import add_account
 from gateway.cli.options import add_serve_options, add_store_options
 from gateway.version import __version__
@@ -16,6 +17,7 @@ JOB_KINDS = {
     "lifecycle": "carry out the lifecycle rules of buckets",
     "copy-bck": "copy what is in --bucket into --to, which is made if there is none",
     "move-bck": "rename --bucket to --to",
+    **bulk_words.KINDS,
     "index-shard": "make indexes of the TAR shards in --bucket",
     "create-inventory": "take the inventories of --bucket anew, or the first (of --prefix)",
     "cleanup-store": "remove what crashes left behind",
@@ -84,6 +86,15 @@ def build_parser() -> argparse.ArgumentParser:
     _add_kms(commands)
     add_account(_group(commands, "account", "manage accounts at providers of buckets"), _command)
     _add_job(commands)
+    bulk_words.add_download_options(
+        _command(
+            commands,
+            "download",
+            "download:download",
+            "download links, datasets and models into a bucket",
+            "Download what is on the web into a bucket. The server does it; where none runs, this command does.",
+        )
+    )
     _add_doctor(commands)
     config = _command(
         commands, "config", "config:show", "show the settings in force, and where each comes from"
@@ -297,11 +308,12 @@ def _add_job(commands: _Commands) -> None:
         "Start a job, and print its id. The server runs it; where none runs, this command does.",
     )
     begin.formatter_class = argparse.RawDescriptionHelpFormatter
-    begin.epilog = "kinds:\n" + "\n".join(f"  {n:16} {text}" for n, text in JOB_KINDS.items())
+    begin.epilog = "kinds:\n" + "\n".join(f"  {n:18} {text}" for n, text in JOB_KINDS.items())
     begin.add_argument("kind", metavar="KIND", choices=JOB_KINDS, help="see below")
     begin.add_argument("--bucket", metavar="NAME", default="", help="for this bucket alone")
     begin.add_argument("--to", metavar="NAME", default="", help="the other bucket")
     _add_copy_options(begin)
+    bulk_words.add_options(begin)
     listing = _command(group, "ls", "jobs:list_jobs", "list the jobs that have not ended")
     listing.add_argument("--all", action="store_true", help="those that have ended too")
     listing.add_argument("--json", action="store_true", help="as JSON")

@@ -11,6 +11,8 @@ from core.errors import InvalidArgument, InvalidBucketName
 from core.job_table import BUCKET, TO_BUCKET, Scope, describe, parse_ref, ref_text
 from core.names import BucketRef, parse_native_bucket_name
 from core.types import Bucket, BucketProps
+from gateway.cli import bulk_words
+from gateway.cli.bulk import bulk_arguments
 from gateway.cli.options import UsageError
 from gateway.config import Config
 from jobs.buckets import BUCKET_ID, OPTIONS, USER, CopyOptions
@@ -26,10 +28,12 @@ def job_arguments(
     """The kind of job that is asked for, by its canonical name, and its arguments. Raises UsageError."""
     found = describe(options.kind)
     kind = options.kind if found is None else found.kind
-    if kind != _COPY:
-        for name in _COPY_ALONE:
-            if getattr(options, name) and (kind, name) != (CREATE_INVENTORY, "prefix"):
-                raise UsageError(f"--{name.replace('_', '-')} is for {_COPY} alone")
+    _check_options(kind, options)
+    if kind in bulk_words.KINDS:
+        if not options.bucket:
+            raise UsageError(f"{kind} needs --bucket")
+        target = bucket_named(control, options.to) if options.to else None
+        return kind, bulk_arguments(kind, options, bucket_named(control, options.bucket), target)
     if kind in (_COPY, _MOVE):
         return kind, _two_buckets(kind, options, config, control)
     if options.to:
@@ -39,8 +43,20 @@ def job_arguments(
     if not options.bucket:
         return kind, {}
     if kind == CREATE_INVENTORY:
-        return kind, _inventory(_bucket(control, options.bucket), options.prefix)
-    return kind, {BUCKET: ref_text(_bucket(control, options.bucket).ref)}
+        return kind, _inventory(bucket_named(control, options.bucket), options.prefix)
+    return kind, {BUCKET: ref_text(bucket_named(control, options.bucket).ref)}
+
+
+def _check_options(kind: str, options: argparse.Namespace) -> None:
+    """That an option is not given in vain."""
+    if kind not in bulk_words.KINDS:
+        for name in bulk_words.OPTIONS:
+            if getattr(options, name) and not (name == "latest" and kind == _COPY):
+                raise UsageError(f"--{name.replace('_', '-')} is not for {kind}")
+    if kind != _COPY and kind not in bulk_words.KINDS:
+        for name in _COPY_ALONE:
+            if getattr(options, name) and (kind, name) != (CREATE_INVENTORY, "prefix"):
+                raise UsageError(f"--{name.replace('_', '-')} is for {_COPY} alone")
 
 
 def _inventory(bucket: Bucket, prefix: str) -> dict[str, str]:
@@ -54,7 +70,7 @@ def _two_buckets(
 ) -> dict[str, str]:
     if not options.bucket or not options.to:
         raise UsageError(f"{kind} needs --bucket, and --to for the other one")
-    source, to = _bucket(control, options.bucket), _ref(options.to)
+    source, to = bucket_named(control, options.bucket), _ref(options.to)
     arguments = {BUCKET: ref_text(source.ref), TO_BUCKET: ref_text(to)}
     present = control.bucket(to)
     if kind == _MOVE:
@@ -91,10 +107,12 @@ def _copy_options(options: argparse.Namespace) -> CopyOptions:
         continues=options.keep_going,
         is_flat=options.flat,
         workers=options.parallel,
+        latest=options.latest,
     )
 
 
-def _bucket(control: EmbeddedControlStore, text: str) -> Bucket:
+def bucket_named(control: EmbeddedControlStore, text: str) -> Bucket:
+    """Raises UsageError."""
     found = control.bucket(_ref(text))
     if found is None:
         raise UsageError(f"no bucket {text!r}; aws s3 ls shows each user the buckets it owns")

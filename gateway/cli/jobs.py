@@ -18,7 +18,7 @@ from typing import Any
 
 from cluster.control import EmbeddedControlStore
 from cluster.jobs import JobRecords
-from core.job_table import BUCKET, TO_BUCKET
+from core.job_table import BUCKET, SEALED, TO_BUCKET
 from core.jobs import BYTES, OBJECTS, JobRecord, JobState
 from gateway.backends import open_service
 from gateway.cli.job_progress import JobProgressLine, state_text
@@ -28,6 +28,7 @@ from gateway.cli.progress import size_text
 from gateway.cli.table import print_rows, time_text
 from gateway.clock import SystemClock
 from gateway.config import Config
+from gateway.downloads import download_job
 from gateway.job_kinds import job_kinds, owner_name
 from gateway.keys import open_key_service
 from gateway.node import open_node
@@ -41,23 +42,23 @@ _POLL_S = 0.2
 def start(arguments: argparse.Namespace) -> int:
     """weir job start"""
     config = load(arguments).config
-    with _records(config) as (control, records):
+    with opened_records(config) as (control, records):
         kind, wanted = job_arguments(arguments, config, control)
-        held = _hold_unserved(config)
+        held = hold_unserved(config)
         try:
             record = records.add_sync(kind, wanted, time.time_ns())
             print(record.job_id, flush=True)
             if held is None:
                 return 0
             keep_files_private()
-            asyncio.run(_run_here(config, control, records, record.job_id))
-            return _outcome(records.get_sync(record.job_id))
+            asyncio.run(run_here(config, control, records, record.job_id))
+            return outcome(records.get_sync(record.job_id))
         finally:
             for fd in held or ():
                 os.close(fd)
 
 
-async def _run_here(
+async def run_here(
     config: Config, control: EmbeddedControlStore, records: JobRecords, job_id: str
 ) -> None:
     """Run the job in this process, which has the store for itself. Ctrl-C leaves the job for another to go on with."""
@@ -70,7 +71,10 @@ async def _run_here(
         try:
             async with open_service(config, control, node, clock) as service:
                 with closing(open_shards(config.shards, service, node)) as shards:
-                    kinds = job_kinds(config, control, node, service, shards)
+                    kinds = [
+                        *job_kinds(config, control, node, service, shards),
+                        download_job(config, service, control, keys),
+                    ]
                     queue = JobQueue(records, kinds, clock, owner_name())
                     await queue.recover()
                     await queue.run_one(job_id, stop)
@@ -78,7 +82,7 @@ async def _run_here(
             await node.close()
 
 
-def _hold_unserved(config: Config) -> tuple[int, ...] | None:
+def hold_unserved(config: Config) -> tuple[int, ...] | None:
     """The store for this process alone; None if a server has it, which then runs the jobs."""
     try:
         return hold_store(config, wait_s=0)
@@ -88,7 +92,7 @@ def _hold_unserved(config: Config) -> tuple[int, ...] | None:
 
 def list_jobs(arguments: argparse.Namespace) -> int:
     """weir job ls"""
-    with _records(load(arguments).config) as (_, records):
+    with opened_records(load(arguments).config) as (_, records):
         found = records.list_sync(only_pending=not arguments.all)
         rows = [_row(record) for record in found]
     columns = ["id", "kind", "buckets", "state", "objects", "bytes", "started", "ended"]
@@ -98,7 +102,7 @@ def list_jobs(arguments: argparse.Namespace) -> int:
 
 def status(arguments: argparse.Namespace) -> int:
     """weir job status"""
-    with _records(load(arguments).config) as (_, records):
+    with opened_records(load(arguments).config) as (_, records):
         row = _row(records.get_sync(arguments.job_id))
     if arguments.json:
         print(json.dumps(row, indent=2))
@@ -116,7 +120,7 @@ def wait(arguments: argparse.Namespace) -> int:
     config = load(arguments).config
     deadline = None if arguments.timeout is None else time.monotonic() + arguments.timeout
     with (
-        _records(config) as (_, records),
+        opened_records(config) as (_, records),
         JobProgressLine(is_wanted=arguments.progress) as progress,
     ):
         while True:
@@ -131,12 +135,12 @@ def wait(arguments: argparse.Namespace) -> int:
             _check_served(config, record)
             time.sleep(_POLL_S)
     print(_line(record))
-    return _outcome(record)
+    return outcome(record)
 
 
 def _check_served(config: Config, record: JobRecord) -> None:
     """Raises UsageError where nobody will ever run the job."""
-    held = _hold_unserved(config)
+    held = hold_unserved(config)
     if held is None:
         return
     for fd in held:
@@ -150,8 +154,8 @@ def _check_served(config: Config, record: JobRecord) -> None:
 def stop(arguments: argparse.Namespace) -> int:
     """weir job stop"""
     config = load(arguments).config
-    with _records(config) as (_, records):
-        held = _hold_unserved(config)
+    with opened_records(config) as (_, records):
+        held = hold_unserved(config)
         try:
             if held is not None:
                 # Nobody runs it any more, whatever its record says.
@@ -164,14 +168,16 @@ def stop(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _outcome(record: JobRecord) -> int:
+def outcome(record: JobRecord) -> int:
+    """The exit status of a job that has ended; what it failed with is said."""
     if record.error:
         print(f"weir: job {record.job_id}: {record.error}", file=sys.stderr)
     return 1 if record.state in (JobState.STOPPED, JobState.FAILED) else 0
 
 
 @contextmanager
-def _records(config: Config) -> Iterator[tuple[EmbeddedControlStore, JobRecords]]:
+def opened_records(config: Config) -> Iterator[tuple[EmbeddedControlStore, JobRecords]]:
+    """The control store, and its records of jobs."""
     with closing(open_control(config)) as control, closing(JobRecords(control.database)) as records:
         yield control, records
 
@@ -184,7 +190,9 @@ def _row(record: JobRecord) -> dict[str, Any]:
         "buckets": " -> ".join(
             record.arguments[name] for name in (BUCKET, TO_BUCKET) if name in record.arguments
         ),
-        "arguments": " ".join(f"{name}={value}" for name, value in record.arguments.items()),
+        "arguments": " ".join(
+            f"{name}={value}" for name, value in record.arguments.items() if name != SEALED
+        ),
         "state": state_text(record),
         "objects": progress.counters.get(OBJECTS, 0),
         "bytes": progress.counters.get(BYTES, 0),

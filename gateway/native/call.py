@@ -12,7 +12,7 @@ from core.accounts import AccountStore, FixedAccounts
 from core.backends import BackendCounts, Backends
 from core.blobs import Blobs
 from core.claims import Permission
-from core.control import TokenVerifier
+from core.control import KeyService, TokenVerifier
 from core.errors import InvalidKey
 from core.inventories import Inventories, NoInventories
 from core.jobs import JobStore, StandingJobs
@@ -53,7 +53,8 @@ class NodeIdentity:
 @dataclass(frozen=True, slots=True)
 class NativeServices:
     """All that operations work with. `standing`: what requests do of a kind of job themselves; `load`: the node's.
-    `health`: what each mountpath says of itself; `new_bucket`, `region`: what buckets get that are made here."""
+    `health`: what each mountpath says of itself; `new_bucket`, `region`: what buckets get that are made here; `keys`:
+    with which secrets of jobs are sealed."""
 
     store: ObjectService
     jobs: JobStore
@@ -70,6 +71,7 @@ class NativeServices:
     promote_from: tuple[Path, ...] = field(kw_only=True, default=())
     blobs: Blobs | None = field(kw_only=True, default=None)
     inventories: Inventories = field(kw_only=True, default_factory=NoInventories)
+    keys: KeyService | None = field(kw_only=True, default=None)
     backends: Backends | None = field(kw_only=True, default=None)
     accounts: AccountStore = field(kw_only=True, default_factory=FixedAccounts)
     backend_counts: BackendCounts | None = field(kw_only=True, default=None)

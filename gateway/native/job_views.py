@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from core.job_table import BUCKET, TO_BUCKET, parse_ref
+from core.job_table import BUCKET, SEALED, TO_BUCKET, parse_ref
 from core.jobs import BYTES, OBJECTS, JobRecord, JobState
 from core.names import BucketRef
 from gateway.native.props import bucket_json
@@ -97,4 +97,5 @@ def _ref(record: JobRecord, argument: str) -> BucketRef | None:
 
 
 def _arguments(record: JobRecord) -> str:
-    return ", ".join(f"{name}: {value[:200]}" for name, value in record.arguments.items())
+    told = ((name, value) for name, value in record.arguments.items() if name != SEALED)
+    return ", ".join(f"{name}: {value[:200]}" for name, value in told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core.configs.lifecycle import Lifecycle, MinimumTransition
-from core.errors import InvalidArgument
+from core.errors import InvalidArgument, InvalidBucketState
 from core.types import BucketProps
 from s3api.call import Call, Response
 from s3api.lifecycle_document import read_rules, write_rules
@@ -16,6 +16,9 @@ _MINIMUM = "x-amz-transition-default-minimum-object-size"
 
 
 async def put_bucket_lifecycle_configuration(call: Call) -> Response:
+    if call.target_bucket.props.backend is not None:
+        reason = "its objects live at a provider, whose own lifecycle rules hold for them"
+        raise InvalidBucketState(bucket=call.target_bucket.name, reason=reason)
     minimum = _read_minimum(call)
     classes = call.settings.storage_classes
     rules = await parse(

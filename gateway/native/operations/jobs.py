@@ -189,13 +189,13 @@ async def _find(call: NativeCall, asked: _Asked) -> Sequence[JobRecord]:
             except NoSuchJob:
                 return []
         else:
-            found = _seen_sync(call, jobs.list_sync(only_pending=asked.only_running))
+            found = seen_sync(call, jobs.list_sync(only_pending=asked.only_running))
         return [record for record in found if asked.fits(record, node_id)]
 
     return await asyncio.to_thread(look)
 
 
-def _seen_sync(call: NativeCall, records: Sequence[JobRecord]) -> Sequence[JobRecord]:
+def seen_sync(call: NativeCall, records: Sequence[JobRecord]) -> Sequence[JobRecord]:
     """Those that the caller may come across: jobs on others' buckets are known only to who has their ids."""
     user, claims = call.identity.user, call.identity.claims
     if user is not None and user.is_root and (claims is None or claims.is_admin):

@@ -13,12 +13,16 @@ from core.configs.backend import BackendBinding
 from core.names import BucketName, BucketRef, UserId
 from core.types import BucketProps, User
 from gateway.cli.arguments import JOB_KINDS, build_parser
+from gateway.cli.bulk_words import KINDS as BULK_KINDS
 from gateway.cli.job_start import job_arguments
 from gateway.cli.options import UsageError
 from gateway.config import Config
 from jobs.buckets import CopyOptions
 from jobs.inventory import InventoryOrder
+from jobs.object_group import GroupRequest
+from jobs.prefetch import PrefetchOptions
 
+FAR = BucketRef(BucketName("far"), "aws")
 OWNER = User(UserId("o" * 64), "owner", "owner")
 
 
@@ -32,6 +36,8 @@ def control(tmp_path: Path) -> Iterator[EmbeddedControlStore]:
         cloud = BucketRef(BucketName("cloud"), "aws")
         remote = BucketProps(backend=BackendBinding(cloud))
         opened.create_bucket_sync(cloud, OWNER, "us-east-1", remote, 1)
+        props = BucketProps(backend=BackendBinding(FAR))
+        opened.create_bucket_sync(FAR, OWNER, "us-east-1", props, 1)
         yield opened
 
 
@@ -58,6 +64,14 @@ def ask(control: EmbeddedControlStore, *words: str) -> tuple[str, dict[str, str]
         (["create-inventory"], "needs --bucket"),
         (["create-inventory", "--bucket", "one"], "lives here"),
         (["create-inventory", "--bucket", "one", "--sync"], "copy-bck alone"),
+        (["prefetch-listrange"], "needs --bucket"),
+        (["prefetch-listrange", "--bucket", "one"], "remote buckets"),
+        (["evict-listrange", "--bucket", "one"], "remote buckets"),
+        (["prefetch-listrange", "--bucket", "aws://far", "--blob-threshold", "x"], "no size"),
+        (["evict-listrange", "--bucket", "aws://far", "--template", "{2..1}"], "upwards"),
+        (["evict-listrange", "--bucket", "aws://far", "--object", "a", "--prefix", "b"], "named"),
+        (["copy-listrange", "--bucket", "one"], "another bucket"),
+        (["lru", "--latest"], "not for lru"),
     ],
 )
 def test_mistakes(control: EmbeddedControlStore, words: list[str], said: str) -> None:
@@ -67,12 +81,28 @@ def test_mistakes(control: EmbeddedControlStore, words: list[str], said: str) ->
 
 def test_every_kind_can_be_asked_for(control: EmbeddedControlStore) -> None:
     for kind in JOB_KINDS:
-        bucket = "aws://cloud" if kind == "create-inventory" else "one"
+        bucket = "aws://far" if kind in (*BULK_KINDS, "create-inventory") else "one"
         assert ask(control, kind, "--bucket", bucket, *_to(kind))[0] == kind
 
 
 def _to(kind: str) -> list[str]:
+    if kind == "copy-listrange":
+        return ["--to", "two"]
     return ["--to", f"to-{kind}"] if kind in ("copy-bck", "move-bck") else []
+
+
+def test_work_on_objects_of_a_remote_bucket(control: EmbeddedControlStore) -> None:
+    words = ["--template", "s{0..9}", "--latest", "--blob-threshold", "8MiB", "--parallel", "3"]
+    _, arguments = ask(control, "prefetch-listrange", "--bucket", "aws://far", *words)
+    request = GroupRequest.of_arguments(arguments)
+    assert (request.source, request.selection.template) == (FAR, "s{0..9}")
+    options = PrefetchOptions(**request.options)
+    assert options == PrefetchOptions(latest=True, workers=3, blob_threshold=8 * 1024**2)
+    words = ["--object", "a", "--object", "b"]
+    _, arguments = ask(control, "evict-listrange", "--bucket", "aws://far", *words)
+    assert GroupRequest.of_arguments(arguments).selection.names == ["a", "b"]
+    _, arguments = ask(control, "evict-remote-bck", "--bucket", "aws://far", "--keep-bucket")
+    assert arguments["keeps_bucket"] == "yes"
 
 
 def test_a_copy_makes_its_target(control: EmbeddedControlStore) -> None:

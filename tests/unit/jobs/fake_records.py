@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from core.jobs import JobProgress, JobRecord, JobState, NoSuchJob
+from core.jobs import JobIsRunning, JobProgress, JobRecord, JobState, NoSuchJob
 
 
 class FakeRecords:
@@ -70,6 +70,11 @@ class FakeRecords:
 
     def stop_sync(self, job_id: str, now_ns: int) -> JobRecord:
         return self._put(replace(self.get_sync(job_id), is_stop_wanted=True))
+
+    def remove_sync(self, job_id: str) -> None:
+        if not self.get_sync(job_id).state.has_ended:
+            raise JobIsRunning(job_id=job_id)
+        del self.records[job_id]
 
     def recover_sync(self, now_ns: int) -> Sequence[JobRecord]:
         lost = [r for r in self.records.values() if r.state is JobState.RUNNING]

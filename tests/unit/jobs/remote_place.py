@@ -89,7 +89,7 @@ class RemotePlace:
     ) -> JobContext:
         record = JobRecord("j", "kind", request.arguments(), progress=progress)
         self.records.records["j"] = record
-        return JobContext(record, load, Children(self.records, Clock(), "j"))
+        return JobContext(record, load, Children(self.records, Clock(), "j", ["blob-download"]))
 
     async def run(
         self, kind: JobKind, selection: Selection, *, bucket: Bucket = THERE, **changes: Any

@@ -15,18 +15,18 @@ from core.errors import BackendDown, InvalidArgument, NoSuchKey
 from core.jobs import JobProgress, JobState
 from core.load import FixedLoad, Reading
 from jobs.object_group import GroupRequest
-from jobs.prefetch import BlobDownloadFailed, PrefetchJob, PrefetchOptions, fetching
+from jobs.prefetch import BlobDownloadFailed, PrefetchJob, PrefetchOptions
 from jobs.queue import JobStopped
 from jobs.selection import Selection
 from tests.unit.jobs.remote_place import HERE, THERE, RemotePlace, named, remote_place
-from tests.unit.storage.box import USER
+from tests.unit.storage.box import USER, key, read_all
 
 MIB = 1024**2
 
 
 def job(place: RemotePlace) -> PrefetchJob:
     service = place.service
-    return PrefetchJob(service, place.node, place.backends, place.control, fetching(service))
+    return PrefetchJob(service, place.node, place.backends, place.control, place.cached.bring)
 
 
 async def prefetch(place: RemotePlace, *names: str, **options: Any) -> Mapping[str, int]:
@@ -169,3 +169,15 @@ async def test_what_the_backend_has_no_more_goes_where_that_is_wanted(tmp_path: 
         counted = await place.run(job(place), Selection(template="a/"), options=options)
         assert counted["removed_objects"] == 1
         assert await place.present() == ["a/k1", "b/k0", "b/k1", "b/k2"]
+
+
+async def test_readers_and_prefetches_share_one_fetch(tmp_path: Path) -> None:
+    async with remote_place(tmp_path, [("k", bytes(300_000))]) as place:
+        gate = place.backend.faults.hold_read(100_000)
+        running = asyncio.create_task(prefetch(place, "k"))
+        await gate.reached()
+        reader = await place.service.get(THERE, key("k"))
+        gate.open()
+        assert await read_all(reader) == bytes(300_000)
+        assert await running == {"objects": 1, "bytes": 300_000}
+        assert place.backend.faults.calls["open"] == 1

@@ -1,0 +1,1 @@
+"""Downloads: the jobs that bring what is on the web into buckets."""
