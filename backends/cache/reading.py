@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backends.cache.fetch import Source
-from backends.cache.fetching import Fetching, Overtaken
 from backends.cache.fetch import Fetch, Source, failure_of
-from backends.cache.fetching import Fetching
+from backends.cache.fetching import Fetching, Overtaken
 from backends.cache.flight_page import FlightState
 from backends.cache.flight_reader import FlightReader, StreamReader
 from backends.cache.flights import Flights
