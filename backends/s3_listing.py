@@ -64,12 +64,13 @@ async def page_of(call: Calls, bucket: str, query: ListQuery, dialect: Dialect) 
         if last.encode() <= after.encode():
             raise _broken(dialect, bucket, "a listing that does not get on")
         after = last
+    is_truncated = answer.is_truncated or len(items) > limit
     items = items[:limit]
     return ListPage(
         entries=[info for _, info in items if info is not None],
         common_prefixes=[name for name, info in items if info is None],
-        is_truncated=answer.is_truncated,
-        next_after=items[-1][0] if answer.is_truncated else "",
+        is_truncated=is_truncated,
+        next_after=items[-1][0] if is_truncated else "",
     )
 
 
