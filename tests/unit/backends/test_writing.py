@@ -37,6 +37,7 @@ from core.types import (
     ObjectAttributes,
     ObjectInfo,
 )
+from storage.mountpath import Mountpath
 from tests.unit.backends.through import THERE, Place, run_in
 from tests.unit.storage.box import PLAIN, Body, key, pattern, read_all
 
@@ -393,5 +394,18 @@ def test_an_object_that_is_only_here_is_not_lost_by_a_write_that_fails(
         assert await _read(place) == b"only here"
         await place.put(b"new")
         assert place.backend.data("there", "k") == await _read(place) == b"new"
+
+    run_in(tmp_path, work)
+
+
+def test_disks_that_are_out_of_space_for_copies_take_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(place: Place) -> None:
+        await place.put(b"old")
+        monkeypatch.setattr(Mountpath, "require_room_for_copies", no_room)
+        await place.put(b"new")
+        assert place.backend.data("there", "k") == b"new"
+        assert await place.copy_of() is None
 
     run_in(tmp_path, work)
