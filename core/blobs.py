@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from core.load import Level
+from core.load import Level, LoadVector
 from core.names import ObjectKey
 from core.protocols import ObjectReader
 from core.types import NO_CONDITIONS, Bucket, Conditions, ObjectInfo
@@ -23,7 +23,7 @@ _MAX_WORKERS = 32
 _READS = 256
 _BYTES_A_WORKER = 256 * 1024**2
 _BY_LOAD = {Level.LOW: 32, Level.MODERATE: 16, Level.HIGH: 4, Level.CRITICAL: 1}
-_CHUNKS_BY_LOAD = {Level.LOW: 1, Level.MODERATE: 1, Level.HIGH: 2, Level.CRITICAL: 8}
+_MILD = frozenset({"cpu", "loop_lag_s"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +38,17 @@ class BlobPlan:
     latest: bool = False
     threshold_bytes: int = 0
 
-    def under(self, level: Level) -> BlobPlan:
-        """As far as the load allows."""
+    def under(self, load: LoadVector) -> BlobPlan:
+        """As far as the load allows. A busy processor slows reads all by itself, so that counts for less."""
+        pressing = {n: lv for n, lv in load.levels.items() if n not in _MILD}
+        mild = min(load.worst, Level.MODERATE)
         asked = 1 if self.workers < 0 else self.workers
-        chunk_bytes, smaller = self.chunk_bytes, _CHUNKS_BY_LOAD[level]
-        if chunk_bytes or smaller > 1:
-            chunk_bytes = min(chunk_bytes or DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES) // smaller
-            chunk_bytes = max(MIN_CHUNK_BYTES, chunk_bytes)
+        chunk_bytes = self.chunk_bytes
+        if chunk_bytes:
+            chunk_bytes = max(MIN_CHUNK_BYTES, min(chunk_bytes, MAX_CHUNK_BYTES))
         return replace(
             self,
-            workers=min(asked or _MAX_WORKERS, _BY_LOAD[level]),
+            workers=min(asked or _MAX_WORKERS, _BY_LOAD[max(mild, LoadVector(pressing).worst)]),
             chunk_bytes=chunk_bytes,
             read_timeout_s=self.read_timeout_s or DEFAULT_READ_TIMEOUT_S,
         )

@@ -43,7 +43,7 @@ class BlobDownloadJob(OnDemand):
         asked = BlobPlan(
             request.chunk_bytes, request.workers, request.read_timeout_s, request.latest
         )
-        plan = asked.under(context.load.worst)
+        plan = asked.under(context.load)
         context.say(f"{request.origin or 'api-blobdl'} {bucket.name}/{request.key}")
         # What was counted by a worker that died came to nothing.
         context.count(size_bytes=-context.progress.counters.get(BYTES, 0))

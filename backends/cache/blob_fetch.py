@@ -20,7 +20,14 @@ from backends.cache.views import Wanted, etag_of, is_current
 from core.blobs import DEFAULT_READ_TIMEOUT_S, MIN_BLOB_BYTES, BlobPlan
 from core.chunks import MAX_CHUNKS
 from core.digests import new_digest
-from core.errors import BackendBusy, BackendDown, InvalidRange, NoSuchKey, PreconditionFailed
+from core.errors import (
+    BackendBroken,
+    BackendBusy,
+    BackendDown,
+    InvalidRange,
+    NoSuchKey,
+    PreconditionFailed,
+)
 from core.landing import Landing, Piece
 from core.nodes import StorageNode
 from core.types import BoundedRange, ObjectInfo
@@ -30,7 +37,7 @@ _TRIES = 4
 """How often in a row a read may fail without a byte having come."""
 
 _FIRST_WAIT_S = 0.1
-_DIGESTED_BYTES = 8 * 1024**2
+_DIGESTED_BYTES = 1024**2
 
 
 class BlobFetch(Fetch):
@@ -115,7 +122,9 @@ class BlobFetch(Fetch):
                     async for block in blocks:
                         position += len(block)
                         yield block
-            except (BackendDown, BackendBusy) as error:
+            except _Replaced:
+                raise
+            except (BackendDown, BackendBusy, BackendBroken) as error:
                 failures = 1 if position > before else failures + 1
                 if failures >= _TRIES:
                     raise
@@ -167,12 +176,22 @@ class BlobFetch(Fetch):
         try:
             stream = await RemoteStream.open(wanted, wanted_range, if_match=etag_of(info))
         except (PreconditionFailed, NoSuchKey, InvalidRange) as error:
-            raise broken(wanted, "it was replaced or deleted while it was read") from error
+            raise _replaced(wanted) from error
         is_same = is_current(info, stream.info)
-        if not is_same or (stream.first, stream.length) != (position, end - position):
-            await stream.close()
-            raise broken(wanted, "it is another one than when it was begun to read")
-        return stream
+        if is_same and (stream.first, stream.length) == (position, end - position):
+            return stream
+        await stream.close()
+        if not is_same:
+            raise _replaced(wanted)
+        raise broken(wanted, "it offers another range than was asked for")
+
+
+class _Replaced(BackendBroken):
+    """The object is another one by now, or gone, so that nothing can be gone on with."""
+
+
+def _replaced(wanted: Wanted) -> BackendBroken:
+    return _Replaced(**broken(wanted, "it was replaced or deleted while it was read").fields)
 
 
 class _Work:

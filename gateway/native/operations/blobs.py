@@ -93,7 +93,7 @@ async def open_blob(call: NativeCall, bucket: Bucket, key: ObjectKey) -> ObjectR
         "blob-threshold": headers.get("ais-blob-threshold"),
         "latest-ver": conditions.latest,
     }
-    plan = _plan(fields, "Ais-Blob: ").under(services.load.current.worst)
+    plan = _plan(fields, "Ais-Blob: ").under(services.load.current)
     services.load.check()
     assert services.blobs is not None, "there are no remote buckets where there are none"
     work = await services.standing.begin(BLOB_DOWNLOAD, ref_text(bucket.ref))

@@ -11,7 +11,7 @@ import pytest
 from core import blobs
 from core.blobs import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, BlobPlan
 from core.errors import BackendBroken, BackendDown, NoSuchKey, NotModified, OutOfSpace
-from core.load import Level
+from core.load import Level, LoadVector
 from core.types import Conditions, ObjectInfo
 from tests.unit.backends.cache_box import BUCKET, Far, Process, far_bucket, read_to_end, run
 from tests.unit.storage.box import key, pattern
@@ -39,6 +39,10 @@ async def download(
     return info, counted[0]
 
 
+def under(**levels: Level) -> LoadVector:
+    return LoadVector(levels)
+
+
 async def nothing_left(far: Far) -> None:
     for _ in range(500):
         if not far.one.box.blobs() and not far.backend.faults.open_readers:
@@ -48,7 +52,7 @@ async def nothing_left(far: Far) -> None:
 
 
 def test_plans_keep_to_limits_and_load() -> None:
-    plan = BlobPlan().under(Level.LOW)
+    plan = BlobPlan().under(under())
     assert (plan.read_bytes(10**6), plan.workers, plan.read_timeout_s) == (
         DEFAULT_CHUNK_BYTES,
         32,
@@ -56,13 +60,13 @@ def test_plans_keep_to_limits_and_load() -> None:
     )
     assert plan.read_bytes(2**31) == 2 * DEFAULT_CHUNK_BYTES
     assert plan.read_bytes(2**40) == MAX_CHUNK_BYTES
-    assert BlobPlan().under(Level.HIGH).read_bytes(2**40) == DEFAULT_CHUNK_BYTES // 2
-    assert BlobPlan(chunk_bytes=1).under(Level.LOW).chunk_bytes == MIN_CHUNK_BYTES
-    assert BlobPlan(chunk_bytes=1 << 40).under(Level.LOW).chunk_bytes == MAX_CHUNK_BYTES
-    assert BlobPlan(workers=-1).under(Level.LOW).workers == 1
-    assert BlobPlan(workers=128).under(Level.HIGH).workers == 4
-    assert BlobPlan(workers=2).under(Level.MODERATE).workers == 2
-    assert BlobPlan(workers=9).under(Level.CRITICAL).workers == 1
+    assert BlobPlan().under(under(cpu=Level.HIGH)).workers == 16
+    assert BlobPlan(chunk_bytes=1).under(under()).chunk_bytes == MIN_CHUNK_BYTES
+    assert BlobPlan(chunk_bytes=1 << 40).under(under()).chunk_bytes == MAX_CHUNK_BYTES
+    assert BlobPlan(workers=-1).under(under()).workers == 1
+    assert BlobPlan(workers=128).under(under(memory=Level.HIGH)).workers == 4
+    assert BlobPlan(workers=2).under(under(disk_busy=Level.MODERATE)).workers == 2
+    assert BlobPlan(workers=9).under(under(memory=Level.CRITICAL)).workers == 1
     assert PLAN.worker_count(1) == 1
     assert PLAN.worker_count(100_001) == 3
     assert PLAN.worker_count(10**9) == 6
