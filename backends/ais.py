@@ -59,7 +59,7 @@ class AisBackend:
         try:
             found: Any = json.loads(body)
             return [RemoteBucket(str(each["name"])) for each in found or () if self._is_ours(each)]
-        except (ValueError, TypeError, LookupError):
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             raise broken("", "", "a list of buckets that is none") from None
 
     async def head_bucket(self, bucket: str) -> RemoteBucket:

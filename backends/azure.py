@@ -26,7 +26,7 @@ from backends.azure_facts import (
     time_ns,
 )
 from backends.azure_listing import AzureListing
-from backends.azure_reader import AzureReader, length_of, reader_of, written_range
+from backends.azure_reader import length_of, reader_of, written_range
 from backends.azure_uploads import (
     MAX_BLOCK_BYTES,
     attributes_of_upload,
@@ -35,6 +35,7 @@ from backends.azure_uploads import (
     new_upload_id,
     token_of,
 )
+from backends.incoming import Incoming
 from backends.outgoing import Outgoing
 from core.accounts import Account
 from core.backends import BackendFeatures, BackendPart, RemoteBucket
@@ -101,7 +102,7 @@ class AzureBackend:
         byte_range: ByteRange | None = None,
         if_match: str = "",
         version_id: str = "",
-    ) -> AzureReader:
+    ) -> Incoming:
         """See Backend."""
         _check_readable(key, version_id)
         headers = {"If-Match": f'"{if_match}"'} if if_match else {}

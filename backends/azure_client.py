@@ -34,16 +34,12 @@ class Answer:
     """An answer whose head has come. Close it, unless the body was read to its end."""
 
     def __init__(self, response: Any) -> None:
-        self._response: aiohttp.ClientResponse = response.internal_response
+        self.response: aiohttp.ClientResponse = response.internal_response
         self.status = int(response.status_code)
-        self.headers: Mapping[str, str] = self._response.headers
-
-    @property
-    def content(self) -> aiohttp.StreamReader:
-        return self._response.content
+        self.headers: Mapping[str, str] = self.response.headers
 
     def close(self) -> None:
-        self._response.close()
+        self.response.close()
 
 
 class AzureClient:

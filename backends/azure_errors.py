@@ -98,7 +98,7 @@ async def translated(bucket: str, key: str = "") -> AsyncIterator[None]:
     except HttpResponseError as error:
         if isinstance(error, ClientAuthenticationError) and error.response is None:
             # Of azure-identity: it found no credentials, or the authority refused them.
-            raise _denied(bucket, "no credentials") from None
+            raise _denied(bucket, "no good credentials") from None
         raise _of_response(error, bucket, key) from None
     except AzureError as error:
         if isinstance(error, IncompleteReadError):
