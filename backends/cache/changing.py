@@ -15,6 +15,7 @@ from backends.cache.sending import Target, check_version, has_terms
 from backends.cache.writing import Writing
 from core.conditions import check_write
 from core.errors import NoSuchKey, StoreError, Unsupported
+from core.events import Change
 from core.names import ObjectKey
 from core.nodes import StorageNode
 from core.types import NO_CONDITIONS, Bucket, Conditions, ObjectChanges, ObjectInfo
@@ -118,7 +119,9 @@ class Changing:
                 if changes.acl is not None:
                     raise
         tags = there.attributes.tags if changes.tags is None else changes.tags
-        return replace(there, attributes=replace(there.attributes, tags=tags), is_cached=False)
+        changed = replace(there, attributes=replace(there.attributes, tags=tags), is_cached=False)
+        await self._copies.tell(target.bucket, Change.UPDATED, changed)
+        return changed
 
     async def _has_copy(self, target: Target, there: ObjectInfo) -> bool:
         """Whether a copy of what is there is here; one of something else goes."""

@@ -157,9 +157,8 @@ class Completing:
         try:
             kept = await self._node.publish_upload(view, target.key, upload_id, decided.named, info)
         except StoreError as error:
-            await self._writing.unkept(target, error)
             await self._forget_parts(target, upload_id)
-            return replace(info, is_cached=False)
+            return await self._writing.unkept(target, info, error)
         reach("through:published")
         return kept
 

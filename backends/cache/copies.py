@@ -15,8 +15,10 @@ from typing import Protocol
 from core.backends import Backends, remote_name
 from core.configs.versioning import Versioning
 from core.errors import NotFound, OutOfSpace, StoreError, Unavailable
+from core.events import Change, event_of, message, rules_for
 from core.names import ObjectKey
 from core.nodes import StorageNode
+from core.protocols import Clock
 from core.types import Bucket, ObjectAttributes, ObjectChanges, ObjectInfo, RemoteFacts
 
 _log = logging.getLogger(__name__)
@@ -45,9 +47,10 @@ def is_same(one: RemoteFacts, other: RemoteFacts) -> bool:
 class Copies:
     """The copies of the objects that are being written."""
 
-    def __init__(self, node: StorageNode, backends: Backends) -> None:
+    def __init__(self, node: StorageNode, backends: Backends, clock: Clock) -> None:
         self._node = node
         self._backends = backends
+        self._clock = clock
 
     async def doubt(self, bucket: Bucket, key: ObjectKey) -> ObjectInfo | None:
         """Mark the copy, durably, before the backend is told anything; gives the copy as it was. A disk too full to
@@ -88,6 +91,25 @@ class Copies:
                 await self._node.update_object(local_view(bucket), key, unmarked)
         except StoreError as other:
             _log.info("copy stays in doubt bucket=%s key=%r error=%r", bucket.name, key, other)
+
+    def is_told(self, bucket: Bucket, change: Change, key: ObjectKey) -> bool:
+        """Whether somebody is to be told of a change."""
+        origin = bucket.origin
+        return origin is not None and bool(rules_for(bucket, event_of(origin, change), key))
+
+    async def tell(self, bucket: Bucket, change: Change, info: ObjectInfo) -> None:
+        """Tell of a change that no copy was changed by, which would have told of it by itself. The backend has it
+        already: what can't be told any more is no reason to fail."""
+        if not self.is_told(bucket, change, info.key):
+            return
+        assert bucket.origin is not None
+        event = event_of(bucket.origin, change)
+        for rule in rules_for(bucket, event, info.key):
+            text = message(bucket, rule, event, info, self._clock.now_ns())
+            try:
+                await self._node.announce(bucket, {rule.destination: text})
+            except StoreError as error:
+                _log.warning("not told bucket=%s key=%r error=%r", bucket.name, info.key, error)
 
     async def drop(self, bucket: Bucket, key: ObjectKey) -> None:
         """Remove the copy, which is another object than the backend's. What can't be removed stays in doubt."""

@@ -197,13 +197,11 @@ class Copying:
         """Publish what was staged if it is what the provider copied, by its MD5; else there is no copy."""
         md5 = info.remote.md5 if info.remote else b""
         if staged is None or not md5 or md5 != staged.digests[MD5]:
-            await self._copies.drop(target.bucket, target.key)
-            return replace(info, is_cached=False)
+            return await self._writing.unkept(target, info)
         try:
             kept = await staged.publish(info)
         except StoreError as error:
-            await self._writing.unkept(target, error)
-            return replace(info, is_cached=False)
+            return await self._writing.unkept(target, info, error)
         reach("through:published")
         return kept
 

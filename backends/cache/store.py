@@ -45,7 +45,7 @@ class CachedStore:
         self.flights = flights = Flights(directory)
         self._reading = reading = Reading(node, backends, flights)
         self._times = AccessTimes(directory / "access.db")
-        writing = Writing(node, backends, flights)
+        writing = Writing(node, backends, flights, clock)
         copying = Copying(node, reading, writing)
         changing = Changing(node, writing, copying)
         self._ledger = UploadLedger(directory / _UPLOADS)

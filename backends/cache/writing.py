@@ -38,9 +38,10 @@ from core.deletion import DeleteItem, DeleteResult
 from core.digests import MD5, kept_checksum
 from core.encryption import EncryptionRequest
 from core.errors import NoSuchKey, OutOfSpace, StoreError, Unsupported
+from core.events import Change as Event
 from core.names import ObjectKey
 from core.nodes import StorageNode
-from core.protocols import BodyStream, ObjectReader
+from core.protocols import BodyStream, Clock, ObjectReader
 from core.staging import Staged
 from core.types import (
     NO_CONDITIONS,
@@ -66,11 +67,13 @@ class Change:
 class Writing:
     """Puts and deletes."""
 
-    def __init__(self, node: StorageNode, backends: Backends, flights: Writers) -> None:
+    def __init__(
+        self, node: StorageNode, backends: Backends, flights: Writers, clock: Clock
+    ) -> None:
         self._node = node
         self._backends = backends
         self.flights = flights
-        self.copies = Copies(node, backends)
+        self.copies = Copies(node, backends, clock)
 
     def where(self, bucket: Bucket, key: ObjectKey) -> Target:
         """Where an object lives. Raises as Backends.of."""
@@ -153,13 +156,11 @@ class Writing:
         info = replace(copy_info(now or answer, attributes), checksum=staged.checksum)
         if now is None:
             # Somebody else wrote to the provider right after.
-            await self.copies.drop(target.bucket, target.key)
-            return replace(info, is_cached=False)
+            return await self.unkept(target, info)
         try:
             kept = await staged.publish(info)
         except StoreError as error:
-            await self.unkept(target, error)
-            return replace(info, is_cached=False)
+            return await self.unkept(target, info, error)
         reach("through:published")
         return kept
 
@@ -185,17 +186,20 @@ class Writing:
                 raise
             digests = passing.digests()
             check_digest(target, answer, digests[MD5])
-            await self.copies.drop(bucket, key)
             info = copy_info(await confirmed(target, answer) or answer, attributes)
-        checksum = kept_checksum(digests, body.wanted_checksum)
-        return replace(info, checksum=checksum, is_cached=False)
+            checksum = kept_checksum(digests, body.wanted_checksum)
+            return await self.unkept(target, replace(info, checksum=checksum))
 
-    async def unkept(self, target: Target, error: StoreError) -> None:
-        """The backend has an object of which no copy could be kept."""
-        _log.warning(
-            "copy not kept bucket=%s key=%r error=%r", target.bucket.name, target.key, error
-        )
-        await self.copies.drop(target.bucket, target.key)
+    async def unkept(
+        self, target: Target, info: ObjectInfo, error: StoreError | None = None
+    ) -> ObjectInfo:
+        """The backend has an object of which no copy is kept, or could be."""
+        bucket, key = target.bucket, target.key
+        if error is not None:
+            _log.warning("copy not kept bucket=%s key=%r error=%r", bucket.name, key, error)
+        await self.copies.drop(bucket, key)
+        await self.copies.tell(bucket, Event.CREATED, info)
+        return replace(info, is_cached=False)
 
     # --- delete ---
 
@@ -222,6 +226,8 @@ class Writing:
                 await self._check_delete(target, item, version_id)
             before = await self.copies.doubt(bucket, key)
             reach("through:marked")
+            untold = before is None and self.copies.is_told(bucket, Event.REMOVED, key)
+            there = await target.head() if untold else None
             try:
                 await target.backend.delete(target.name, key, version_id=version_id)
             except NoSuchKey:
@@ -233,6 +239,8 @@ class Writing:
             if before is not None:
                 await self._node.delete(local_view(bucket, announces=not version_id), key)
                 reach("through:removed")
+            elif there is not None:
+                await self.copies.tell(bucket, Event.REMOVED, there)
         return DeleteResult(key, version_id or item.version_id)
 
     async def _check_delete(self, target: Target, item: DeleteItem, version_id: str) -> None:
