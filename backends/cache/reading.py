@@ -272,6 +272,7 @@ class Reading:
         """Have a copy here, as for a reader that reads nothing; `latest`: of what the backend has now. Shares the fetch
         of whoever reads the object meanwhile. Raises as Backend.open, and OutOfSpace."""
         wanted = Wanted(self._views.of(bucket), key, self._backends)
+        latest = latest or wanted.view.validates
         unkept = 0
         while unkept < _UNKEPT_ROUNDS:
             kept = await self._kept(wanted)

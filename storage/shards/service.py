@@ -18,7 +18,7 @@ from typing import TypeVar
 from core.encryption import encryption_as_before
 from core.errors import CustomerKeyRequired, InvalidArgument, NoSuchKey, PreconditionFailed
 from core.names import BucketRef, ObjectKey
-from core.protocols import ObjectReader, ObjectStore
+from core.protocols import ObjectReader
 from core.shards import (
     IndexOutcome,
     IndexState,
@@ -34,6 +34,7 @@ from core.shards import (
     member_path,
 )
 from core.types import NO_CONDITIONS, Bucket, ByteRange, Conditions, ObjectAttributes, ObjectInfo
+from core.whole_objects import WholeObjects
 from storage.shards.appending import continuation
 from storage.shards.archives import Archive, open_archive
 from storage.shards.encoders import new_encoder
@@ -72,7 +73,7 @@ class LocalShards:
 
     def __init__(
         self,
-        store: ObjectStore,
+        store: WholeObjects,
         limits: ShardLimits | None = None,
         *,
         indexes: ShardIndexes | None = None,
@@ -108,7 +109,12 @@ class LocalShards:
             )
         if self._near is not None and self._indexes is not None and not mime:
             near = (self._near, self._indexes)
-            small = await open_near(near, bucket, (key, wanted), byte_range, conditions)
+            try:
+                small = await open_near(near, bucket, (key, wanted), byte_range, conditions)
+            except NoSuchKey:
+                if bucket.props.backend is None:
+                    raise
+                small = None  # it is brought here first
             if small is not None:
                 return small
         reader = await self._store.get(bucket, key)

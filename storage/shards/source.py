@@ -19,8 +19,9 @@ from typing import Protocol, TypeVar
 
 from core.cipher import HEADER_BYTES, SEALED_CHUNK_BYTES, DoesNotOpen, Opener, chunks_of, cut
 from core.names import ObjectKey
-from core.protocols import ObjectReader, ObjectStore
+from core.protocols import ObjectReader
 from core.types import NO_CONDITIONS, Bucket, Conditions
+from core.whole_objects import WholeObjects
 from storage.reader import FileReader, MemoryReader, load_inline, log_corrupt
 from storage.records import FileSegment, InlineSegment, Segment
 from storage.sealed import SealedReader, Span
@@ -144,7 +145,7 @@ class Source:
 
 
 async def open_source(
-    store: ObjectStore,
+    store: WholeObjects,
     bucket: Bucket,
     key: ObjectKey,
     executor: concurrent.futures.Executor,

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from core.errors import IncompleteBody, InvalidArgument
-from core.protocols import ObjectStore
 from core.shards import NewMember, member_path
 from core.types import ChecksumAlgorithm, ExpectedDigest
+from core.whole_objects import WholeObjects
 from storage.shards.encoders import Encoder
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class ShardBody:
 
 
 async def encoded(
-    store: ObjectStore,
+    store: WholeObjects,
     encoder: Encoder,
     members: AsyncIterable[NewMember],
     run: Run,
@@ -109,7 +109,7 @@ class _Next:
 
 
 async def _steps(
-    store: ObjectStore,
+    store: WholeObjects,
     members: AsyncIterable[NewMember],
     start: AsyncGenerator[bytes, None] | None,
 ) -> AsyncGenerator[tuple[Step, int], None]:

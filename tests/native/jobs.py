@@ -25,7 +25,7 @@ def ended(client: Client, job_id: str) -> tuple[JobSnap, str]:
 def succeeded(client: Client, job_id: str) -> JobSnap:
     """The same, provided that it did not fail."""
     snapshot, error = ended(client, job_id)
-    assert not error
+    assert not error, error
     assert not snapshot.aborted
     assert not snapshot.abort_err
     return snapshot

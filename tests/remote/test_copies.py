@@ -3,12 +3,15 @@ a worker's death."""
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import tarfile
 import time
 
 import pytest
 from aistore.sdk import Bucket
+from aistore.sdk.archive_config import ArchiveConfig
 from aistore.sdk.errors import AISError
 
 from tests.crash.test_jobs import job_worker
@@ -114,3 +117,20 @@ def test_over_a_workers_death(front: Front, remote: str) -> None:
     os.kill(job_worker(front.server), signal.SIGKILL)
     succeeded(front.sdk, job_id)
     assert keys_there(front, remote) == keys
+
+
+def test_an_archive_of_remote_objects(front: Front, remote: str) -> None:
+    fill(front, remote)
+    ours, group = own(front, remote), front.bucket(remote).objects(obj_names=NAMES)
+    for job_id in group.archive("all.tar", to_bck=ours):
+        succeeded(front.sdk, job_id)
+    with tarfile.open(fileobj=io.BytesIO(ours.object("all.tar").get_reader().read_all())) as shard:
+        assert shard.getnames() == NAMES
+    for job_id in group.archive("there.tar"):
+        succeeded(front.sdk, job_id)
+    assert front.read_there(remote, "there.tar")
+    # And members are read of shards that are not here yet.
+    succeeded(front.sdk, front.bucket(remote).objects(obj_names=["there.tar"]).evict())
+    shard = front.bucket(remote).object("there.tar")
+    member = shard.get_reader(archive_config=ArchiveConfig(archpath=NAMES[2])).read_all()
+    assert member == NAMES[2].encode()

@@ -15,7 +15,10 @@ import pytest
 import requests
 from mypy_boto3_s3 import S3Client
 
+from tests.counterparts.started import S3Endpoint
 from tests.crash.test_jobs import job_worker
+from tests.remote.front import Front, start_front
+from tests.remote.test_evict import cached
 from tests.remote.web import served_web
 from tests.s3compat.boto import connect
 from tests.server import Server, ServerOptions
@@ -252,3 +255,46 @@ def test_from_the_command_line(bench: Bench, tmp_path: Path) -> None:
     assert web.seen[-1][1]["Authorization"] == "Bearer cli_secret"
     done = bench.server.admin("download", "ftp://x/y", "--to", bucket, is_checked=False)
     assert (done.returncode, "http" in done.stderr) == (1, True)
+
+
+def test_into_a_remote_bucket(
+    bench: Bench, moto: S3Endpoint, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    directory = tmp_path_factory.mktemp("into-remote")
+    settings = directory / "weir.toml"
+    settings.write_text(f'[downloads]\nallowed_hosts = ["127.0.0.1:{bench.web.port}"]\n')
+    front = start_front(directory, moto, ("--config", str(settings)), workers=1)
+    try:
+        bucket = front.new_bucket()
+        bench.web.files["/files/through"] = pattern(70_000)
+        message = {
+            "bucket": {"name": bucket, "provider": "aws"},
+            "link": bench.web.url("/files/through"),
+        }
+        job_id = front.ask("POST", "/v1/download", json=message).json()["id"]
+        _idle(front, job_id)
+        assert front.read_there(bucket, "through") == pattern(70_000)
+        front.put_there(bucket, "d/a.tgz", b"a")
+        front.put_there(bucket, "d/b.txt", b"b")
+        message = {
+            "type": "backend",
+            "bucket": {"name": bucket, "provider": "aws"},
+            "prefix": "d/",
+            "suffix": ".tgz",
+        }
+        job_id = front.ask("POST", "/v1/download", json=message).json()["id"]
+        status = _idle(front, job_id)
+        assert (status["finished_cnt"], status["error_cnt"]) == (1, 0)
+        assert cached(front, bucket) == ["d/a.tgz", "through"]
+    finally:
+        front.server.stop()
+
+
+def _idle(front: Front, job_id: str) -> dict[str, Any]:
+    deadline = time.monotonic() + _DEADLINE_S
+    while True:
+        status: dict[str, Any] = front.ask("GET", "/v1/download", json={"id": job_id}).json()
+        if not status["finished_time"].startswith("0001"):
+            return status
+        assert time.monotonic() < deadline, status
+        time.sleep(0.05)
