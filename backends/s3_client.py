@@ -19,6 +19,7 @@ from botocore import UNSIGNED
 from botocore.configprovider import ConfiguredEndpointProvider
 from botocore.exceptions import ProfileNotFound
 
+from backends.google_tokens import GoogleTokens
 from backends.s3_bodies import Feed
 from backends.s3_errors import Asked, translated
 from backends.s3_list_document import keep_document
@@ -49,6 +50,8 @@ class S3Client:
     def __init__(self, options: S3Options, client: Any, endpoint: str) -> None:
         self._options = options
         self._client = client
+        google = options.google
+        self._tokens = None if google is None else GoogleTokens(google)
         self.url: str = endpoint or client.meta.endpoint_url
         self.is_amazon = _is_amazon(self.url)
         client.meta.events.register("before-call.s3", _add_headers)
@@ -73,6 +76,8 @@ class S3Client:
         if self._options.pays_requests:
             added["x-amz-request-payer"] = "requester"
         provider = self._options.dialect.provider
+        if self._tokens is not None:
+            added |= await self._google_headers(operation)
         token = _CALL.set(_Call(added, provider, bucket))
         body = parameters.get("Body")
         try:
@@ -83,10 +88,23 @@ class S3Client:
             if isinstance(error, StoreError):
                 raise
             asked = Asked(provider, operation, bucket, key, parameters)
-            raise translated(error, asked) from error
+            meant = translated(error, asked)
+            if self._tokens is not None and isinstance(meant, BackendDenied):
+                self._tokens.forget()
+            raise meant from error
         finally:
             _CALL.reset(token)
         return answer
+
+    async def _google_headers(self, operation: str) -> dict[str, str]:
+        assert self._tokens is not None
+        bearer = await self._tokens.current()
+        if not bearer:
+            return {}
+        headers = {"authorization": f"Bearer {bearer}"}
+        if operation == "ListBuckets" and self._tokens.project:
+            headers["x-goog-project-id"] = self._tokens.project
+        return headers
 
     @property
     def busy_connections(self) -> int:
@@ -174,7 +192,12 @@ def _add_headers(params: dict[str, Any], **_: Any) -> None:
         # botocore asks for the region of a bucket again and again, where the server refuses that for the region too.
         reason = "it is of another region, and the server does not tell which"
         raise BackendDenied(provider=call.provider, bucket=call.bucket, reason=reason)
-    params["headers"].update(call.headers)
+    headers = params["headers"]
+    headers.update(call.headers)
+    if "authorization" in call.headers:
+        # Google takes Amazon's headers only with Amazon's signatures.
+        for name in [name for name in headers if name.lower().startswith("x-amz-")]:
+            headers["x-goog-" + name[len("x-amz-") :]] = headers.pop(name)
     if not isinstance(params.get("body"), Feed):
         # Asking before a small body costs more than sending it in vain.
         params["headers"].pop("Expect", None)

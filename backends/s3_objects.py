@@ -41,6 +41,7 @@ _KEPT = (
     "x-amz-website-redirect-location",
 )
 _META = "x-amz-meta-"
+_META_SEEN = (_META, "x-goog-meta-")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 _MD5_ETAG = re.compile(r"[0-9a-f]{32}")
@@ -114,9 +115,9 @@ def info_of(
         ObjectAttributes(
             headers=_kept(headers),
             user_metadata={
-                name.removeprefix(_META): _as_ascii(value)
+                name.split("-meta-", 1)[1]: _as_ascii(value)
                 for name, value in headers.items()
-                if name.startswith(_META)
+                if name.startswith(_META_SEEN)
             },
             storage_class=_storage_class(headers.get("x-amz-storage-class", "")),
         ),

@@ -2,9 +2,9 @@
 and secrets of an account, checked.
 
 What an account leaves empty comes from botocore's standard chain for AWS, and from the provider's own names in the
-environment for the others: GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY (an HMAC key of Google Cloud Storage),
-OCI_ACCESS_KEY_ID and OCI_SECRET_ACCESS_KEY (a customer secret key), OCI_NAMESPACE and OCI_REGION. The credentials of
-AWS are never sent to another provider.
+environment for the others: GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY (an HMAC key of Google Cloud Storage; without one,
+its tokens: backends.google_tokens), OCI_ACCESS_KEY_ID and OCI_SECRET_ACCESS_KEY (a customer secret key), OCI_NAMESPACE
+and OCI_REGION. The credentials of AWS are never sent to another provider.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,7 +45,8 @@ OCI = Dialect("oci", list_version=1)
 @dataclass(frozen=True, slots=True)
 class S3Options:
     """An account, as the client wants it. `endpoint` "": the standard chain decides. `access_key` "": the chain's
-    credentials, or, where `is_anonymous`, none. `addressing` "", `conditional_writes` None: by the endpoint."""
+    credentials, or, where `is_anonymous`, none. `google`: what GoogleTokens is told, where it signs. `addressing` "",
+    `conditional_writes` None: by the endpoint."""
 
     dialect: Dialect
     endpoint: str
@@ -63,6 +64,7 @@ class S3Options:
     has_md5_etags: bool
     conditional_writes: bool | None
     pays_requests: bool
+    google: str | None = None
 
     def __repr__(self) -> str:
         return f"S3Options({self.dialect.provider}, endpoint={self.endpoint!r})"
@@ -74,9 +76,13 @@ def options_of_aws(account: Account) -> S3Options:
 
 
 def options_of_gcp(account: Account, environment: Mapping[str, str] = os.environ) -> S3Options:
-    """Google Cloud Storage by its XML API for interoperability, with an HMAC key."""
+    """Google Cloud Storage by its XML API for interoperability, with an HMAC key or Google's own tokens."""
     endpoint = account.endpoint or "https://storage.googleapis.com"
-    return _options(account, GCP, endpoint, account.region or "auto", _keys(environment, "GS"))
+    options = _options(account, GCP, endpoint, account.region or "auto", _keys(environment, "GS"))
+    said = account.secrets.get("service_account") or account.settings.get("application_creds", "")
+    if not said and (options.access_key or _switch(account.settings, "anonymous", False)):
+        return options
+    return replace(options, access_key="", secret_key="", is_anonymous=True, google=said)
 
 
 def options_of_oci(account: Account, environment: Mapping[str, str] = os.environ) -> S3Options:
