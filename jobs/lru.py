@@ -51,6 +51,8 @@ class Disks(Protocol):
 class Usage(Protocol):
     """What is known of how copies are used; see backends.cache.usage."""
 
+    lag_s: float
+
     async def times(self, bucket: Bucket, keys: Sequence[ObjectKey]) -> Mapping[ObjectKey, int]: ...
     def in_use(self, bucket: Bucket, keys: Sequence[ObjectKey]) -> Collection[ObjectKey]: ...
     async def forget(self, bucket: Bucket, keys: Sequence[ObjectKey]) -> None: ...
@@ -112,6 +114,7 @@ class LruJob(OnDemand):
 
     async def run(self, context: JobContext) -> None:
         """As JobKind."""
+        await asyncio.sleep(self.usage.lag_s)
         for _ in range(_MAX_ROUNDS):
             uses = await asyncio.to_thread(self.disks.disk_uses_sync)
             needs = {use.number: use.above_bytes(self.marks.low) for use in uses}

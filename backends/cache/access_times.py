@@ -18,7 +18,9 @@ from core.names import ObjectKey
 
 _log = logging.getLogger(__name__)
 
-_FLUSH_S = 5.0
+FLUSH_S = 2.0
+"""After so long a read is known to other processes."""
+
 _MAX_NOTED = 50_000
 """Reads that are kept in memory; of more between two flushes, the first are forgotten."""
 
@@ -90,7 +92,7 @@ class AccessTimes:
         await asyncio.to_thread(self._write_sync, query, rows)
 
     async def _flush_later(self) -> None:
-        await asyncio.sleep(_FLUSH_S)
+        await asyncio.sleep(FLUSH_S)
         noted = self._take()
         self._task = None
         await asyncio.to_thread(self._flush_sync, noted)

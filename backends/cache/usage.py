@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
-from backends.cache.access_times import AccessTimes
+from backends.cache.access_times import FLUSH_S, AccessTimes
 from backends.cache.flights import Flights, Place, place_of
 from core.encryption import CustomerKey
 from core.names import ObjectKey
@@ -29,7 +29,9 @@ class Gets(Protocol):
 
 
 class Usage:
-    """Notes the reads that go through `get`."""
+    """Notes the reads that go through `get`. `lag_s`: how long it takes until all processes know of one."""
+
+    lag_s = FLUSH_S + 0.5
 
     def __init__(self, reading: Gets, flights: Flights, times: AccessTimes) -> None:
         self._reading = reading

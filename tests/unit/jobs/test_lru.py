@@ -50,6 +50,8 @@ OTHER = bound("other", 10)
 class Place:
     """A node with disks of 100 bytes, as far as eviction knows."""
 
+    lag_s = 0.0
+
     box: Box
     loop: asyncio.AbstractEventLoop
     all: Sequence[Bucket] = (THERE, OTHER)
