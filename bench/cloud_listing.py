@@ -3,8 +3,8 @@ from an inventory of it, in one run.
 
     python -m bench.cloud_listing [--keys 100000] [--latency-ms 30] [--rounds 3]
 
-The provider is a second weir, whose answers begin late. All goes through weir's native API, a page after the other, by
-one client; pages are as long as is usual.
+The provider is a second weir, whose answers begin late (tests.shaper). All goes through weir's native API, a page after
+the other, by one client; pages are as long as is usual.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _JOB_S = 600.0
 
 
 class Front(Weir):
-    """The weir under measurement; its default account of aws is on a port of this machine."""
+    """The weir under measurement; its default account of aws is on this machine."""
 
-    upstream_port = 0
+    upstream = ""
 
     def environment(self) -> Mapping[str, str]:
         return {
             **super().environment(),
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.upstream_port}",
+            "AWS_ENDPOINT_URL": self.upstream,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_REGION": "us-east-1",
@@ -95,18 +95,21 @@ class Client:
 
 
 @contextlib.contextmanager
-def late(port: int, latency_ms: float) -> Iterator[int]:
-    """A relay before a port; its own port."""
-    command = [sys.executable, "-m", "bench.latency", str(port), str(latency_ms)]
-    relay = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPOSITORY)
-    assert relay.stdout is not None
-    assert relay.stdin is not None
+def late(port: int, latency_ms: float) -> Iterator[str]:
+    """A shaper before a port; its endpoint."""
+    command = [*(sys.executable, "-m", "tests.shaper", "--target", f"http://127.0.0.1:{port}")]
+    command += ["--delay-ms", str(latency_ms)]
+    shaper = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY, text=True)
+    assert shaper.stdout is not None
     try:
-        yield int(relay.stdout.readline())
+        endpoint = shaper.stdout.readline().rpartition(" on ")[2].strip()
+        if not endpoint:
+            raise ServerError("the shaper did not come up")
+        yield endpoint
     finally:
-        relay.stdin.close()
-        relay.wait(10)
-        relay.stdout.close()
+        shaper.terminate()
+        shaper.wait(10)
+        shaper.stdout.close()
 
 
 def measure(home: Path, keys: int, latency_ms: float, rounds: int) -> dict[str, float]:
@@ -115,8 +118,8 @@ def measure(home: Path, keys: int, latency_ms: float, rounds: int) -> dict[str, 
     load_keys(cloud, [keys])
     cloud.start()
     try:
-        with late(cloud.port, latency_ms) as port:
-            front.upstream_port = port
+        with late(cloud.port, latency_ms) as endpoint:
+            front.upstream = endpoint
             front.start()
             try:
                 return _figures(front, keys, rounds)

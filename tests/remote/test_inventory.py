@@ -117,6 +117,17 @@ def test_there_is_one_a_bucket(watched: Front, bucket: Bucket) -> None:
     assert bucket.show_inventory() == {}
 
 
+def test_administrators_have_it_taken_anew(watched: Front, bucket: Bucket) -> None:
+    take(watched, bucket, name="inv", prefix="dir-0/")
+    watched.put_there(bucket.name, "dir-0/new", b"")
+    command = ("job", "start", "create-inventory", "--bucket", f"aws://{bucket.name}")
+    job_id = watched.server.admin(*command).stdout.split()[-1]
+    assert watched.sdk.job(job_id).wait(timeout=WAIT_S).success
+    ((_, info),) = bucket.show_inventory().items()
+    assert (info.name, info.prefix, info.ntotal) == ("inv", "dir-0/", 7)
+    assert "dir-0/new" in names(bucket, inventory_name="inv")
+
+
 def test_several_on_demand(watched: Front, bucket: Bucket) -> None:
     for number in (1, 2):
         value = {"name": f"of-{number}", "prefix": f"dir-{number}/", "multi": True}
