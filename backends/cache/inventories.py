@@ -68,6 +68,7 @@ class StoredInventories:
         self._find_bucket = find_bucket
         self._directories: OrderedDict[_Id, Directory] = OrderedDict()
         self._chunks = _ChunkMemory(memory_bytes)
+        self._loading: dict[tuple[_Id, int], asyncio.Task[Sequence[Chunk]]] = {}
 
     async def find(self, bucket: Bucket, name: str = "") -> Sequence[Inventory]:
         """See Inventories.find."""
@@ -115,7 +116,20 @@ class StoredInventories:
             number += 1
         if found or number >= len(places):
             return found
-        return await self._read_run(opened, number, _run(places, number, wanted))
+        # Once for all that want it at the same time.
+        name = (opened.id, number)
+        loading = self._loading.get(name)
+        if loading is None:
+            run = _run(places, number, wanted)
+            loading = asyncio.create_task(self._read_run(opened, number, run))
+            self._loading[name] = loading
+            loading.add_done_callback(lambda task: self._loaded(name, task))
+        return await asyncio.shield(loading)
+
+    def _loaded(self, name: tuple[_Id, int], task: asyncio.Task[Sequence[Chunk]]) -> None:
+        self._loading.pop(name, None)
+        if not task.cancelled():
+            task.exception()  # seen, though nobody may have waited to the end
 
     async def _read_run(
         self, opened: OpenInventory, first: int, run: Sequence[ChunkPlace]

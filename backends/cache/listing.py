@@ -35,6 +35,8 @@ _BUDGET_S = 5.0
 """After so long a page of several requests ends early, provided that it has something."""
 
 _TRIES = 5
+_FEW = 200
+"""As many copies are told in the event loop, in about a millisecond."""
 _LAST = "\U0010ffff"
 
 
@@ -64,7 +66,9 @@ class Listing:
         if not page.entries:
             return page
         copies = await self._copies(bucket, query, [info.key for info in page.entries])
-        return replace(page, entries=[_seen(info, copies) for info in page.entries])
+        if len(copies) <= _FEW:
+            return replace(page, entries=_all_seen(page.entries, copies))
+        return replace(page, entries=await asyncio.to_thread(_all_seen, page.entries, copies))
 
     async def list_versions(self, bucket: Bucket, query: VersionListQuery) -> VersionListPage:
         """See ObjectStore.list_versions. A bucket that lives elsewhere has no versions here: what is current is listed,
@@ -97,7 +101,7 @@ class Listing:
         provider = "" if binding is None else binding.bucket.provider
         entries = await asyncio.to_thread(page.entries_sync, query.detail, provider, copies)
         if query.detail is Detail.WHOLE:
-            entries = [_seen(info, copies) for info in entries]
+            entries = await asyncio.to_thread(_all_seen, entries, copies)
         return ListPage(entries, page.common_prefixes, page.is_truncated, page.last)
 
     async def _inventory_page(self, bucket: Bucket, query: ListQuery, name: str) -> InventoryPage:
@@ -147,6 +151,10 @@ class Listing:
             if passed < len(keys):
                 after = max(page.next_after, _right_before(keys[passed]))
         return copies
+
+
+def _all_seen(entries: Sequence[ObjectInfo], copies: Mapping[str, ObjectInfo]) -> list[ObjectInfo]:
+    return [_seen(info, copies) for info in entries]
 
 
 def _seen(info: ObjectInfo, copies: Mapping[str, ObjectInfo]) -> ObjectInfo:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from core.copies import is_current
 from core.errors import Denied, Unavailable
-from core.listing import MAX_LISTED, Detail, ListPage, ListQuery
+from core.listing import Detail, ListPage, ListQuery
 from core.protocols import ObjectService
 from core.types import Bucket, ObjectInfo
 from gateway.native.list_entries import CHANGED, REMOVED, UNVERIFIED
@@ -135,7 +135,8 @@ class _Difference:
         return False
 
     async def _copies(self, end: str | None) -> AsyncIterator[ObjectInfo]:
-        asked = replace(self._asked, limit=min(MAX_LISTED, max(self._asked.limit, _PAGE)))
+        # In short pages: the event loop has its turn between two.
+        asked = replace(self._asked, limit=_PAGE)
         while True:
             page = await self._store.present.list_objects(self._bucket, asked)
             for info in page.entries:

@@ -343,6 +343,27 @@ def test_chunks_in_memory_have_a_bound(tmp_path: Path, monkeypatch: pytest.Monke
     asyncio.run(story())
 
 
+def test_many_readers_read_a_chunk_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[Chunk] = []
+    original = Chunk.__init__
+
+    def counted(chunk: Chunk, raw: bytes) -> None:
+        original(chunk, raw)
+        decoded.append(chunk)
+
+    monkeypatch.setattr(Chunk, "__init__", counted)
+
+    async def story(here: World) -> None:
+        here.setting.place(*NAMES)
+        await here.take()
+        query = ListQuery(inventory="", limit=10)
+        pages = await asyncio.gather(*(here.listing.list_objects(BUCKET, query) for _ in range(20)))
+        assert {tuple(names_of(page)) for page in pages} == {tuple(NAMES[:10])}
+        assert len(decoded) == 1
+
+    run(story)
+
+
 def test_a_page_that_takes_long_ends_early(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inventory_pages, "_BUDGET_S", -1.0)
 
