@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
@@ -127,7 +127,7 @@ class AzureClient:
         try:
             if said.get("connection_string"):
                 return make.from_connection_string(said["connection_string"], **options)
-            name = said.get("account_name", "")
+            name = said.get("account_name") or _name_in(self._account.endpoint)
             if said.get("account_key"):
                 self._credential = AzureNamedKeyCredential(name, said["account_key"])
             elif said.get("sas_token"):
@@ -146,6 +146,13 @@ class AzureClient:
         if not _ACCOUNT_NAME.match(name):
             raise BackendDenied(provider="azure", bucket="", reason="no storage account is named")
         return f"https://{name}.blob.core.windows.net"
+
+
+def _name_in(endpoint: str) -> str:
+    """The storage account that an endpoint is of: its host's first label, or of an emulator the path's first name."""
+    where = urlsplit(endpoint)
+    first = where.path.strip("/").partition("/")[0]
+    return first or (where.hostname or "").partition(".")[0]
 
 
 def _said(account: Account) -> dict[str, str]:

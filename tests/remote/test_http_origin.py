@@ -103,3 +103,20 @@ def test_metrics(world: World, bucket: str) -> None:
         assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert line in reply.text
     assert world.weir.ask("GET", "/v1/daemon/other").status_code == 404
+
+
+def test_a_limit_of_rate(world: World, bucket: str) -> None:
+    for name in ("1", "2"):
+        (world.files / bucket / name).write_bytes(b"12345")
+    # One request of each verb at once, and the next in six minutes.
+    limit = {"enabled": True, "interval": "1h", "max_tokens": 10, "num_retries": 0}
+    message = {"action": "set-bprops", "value": {"rate_limit": {"backend": limit}}}
+    reply = world.weir.ask("PATCH", f"/v1/buckets/{bucket}?provider=ht", json=message)
+    assert reply.status_code == 200, reply.text
+    assert read(world.weir.s3, bucket, "1") == b"12345"
+    with pytest.raises(ClientError) as caught:
+        world.weir.s3.get_object(Bucket=bucket, Key="2")
+    assert status_of(caught.value) == 503
+    assert caught.value.response["Error"]["Code"] == "SlowDown"
+    # What is here costs no request.
+    assert read(world.weir.s3, bucket, "1") == b"12345"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backends.azure_client import _name_in
 from backends.azure_errors import error_of
 from backends.azure_facts import attributes_of, metadata_of
 from backends.azure_uploads import (
@@ -61,6 +62,19 @@ def test_metadata_that_fits_is_kept_as_it_is() -> None:
 def test_metadata_of_others_never_fails() -> None:
     said = {"weirx__zz": "v", "weirb__ff": "no base64", "weirh_x": "?", "Plain": "v"}
     assert attributes_of({}, said).user_metadata["plain"] == "v"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name"),
+    [
+        ("https://mine.blob.core.windows.net", "mine"),
+        ("https://mine.blob.core.windows.net/", "mine"),
+        ("http://127.0.0.1:10000/devstoreaccount1", "devstoreaccount1"),
+        ("", ""),
+    ],
+)
+def test_the_account_of_an_endpoint(endpoint: str, name: str) -> None:
+    assert _name_in(endpoint) == name
 
 
 # --- uploads ---
