@@ -84,43 +84,60 @@ async def visit(call: NativeCall) -> None:
     if message is not None and message.action in _NOT_VISITS:
         return
     ref = request.ref()
-    if not ref.is_remote or request.query.get("presence") in IN_CLUSTER:
-        return
-    try:
-        call.store.get_bucket(ref)
-    except NoSuchBucket:
-        pass
-    else:
+    if request.query.get("presence") in IN_CLUSTER:
         return
     flags = _list_flags({} if message is None else message.fields())
-    if flags & _LIST_PRESENT or not await _may_add(call, ref):
+    if flags & _LIST_PRESENT:
+        return
+    is_look = request.resource == "buckets" and request.method in ("GET", "HEAD")
+    is_unadded = request.flag("dont_add_remote_bck_md") or bool(flags & _LIST_UNADDED)
+    if is_look and is_unadded:
+        call.visited = await _looked_at(call, ref)
         return
     is_probed = not (request.flag("dont_head_remote_bck") or flags & _LIST_UNPROBED)
-    await _add(
-        call,
-        ref,
-        is_probed=is_probed,
-        is_kept=not (request.flag("dont_add_remote_bck_md") or flags & _LIST_UNADDED),
-    )
+    await first_use(call, ref, is_probed=is_probed)
 
 
-async def _add(call: NativeCall, ref: BucketRef, *, is_probed: bool, is_kept: bool) -> None:
+async def first_use(call: NativeCall, ref: BucketRef, *, is_probed: bool = True) -> bool:
+    """Add a bucket that lives elsewhere, if it is not known yet and the caller may; whether it is known now."""
+    wanted = await _addable(call, ref)
+    if wanted is None:
+        return _is_known(call, ref)
+    found = await _found(call, wanted, is_probed=is_probed)
+    region = call.services.region
+    try:
+        await call.store.create_bucket(ref, owner=found.owner, region=region, props=found.props)
+    except (BucketExists, BucketOwnedByYou):
+        pass  # Somebody else's first use came before.
+    return True
+
+
+async def _looked_at(call: NativeCall, ref: BucketRef) -> Bucket | None:
+    """The bucket as it would be added."""
+    wanted = await _addable(call, ref)
+    return None if wanted is None else await _found(call, wanted, is_probed=True)
+
+
+async def _addable(call: NativeCall, ref: BucketRef) -> Bucket | None:
+    """What would be added; None where it is known, or nobody could add it, or not the caller."""
+    if not ref.is_remote or _is_known(call, ref) or not await _may_add(call, ref):
+        return None
     owner = call.identity.user
     assert owner is not None, "nobody anonymous may add buckets"
     wanted = Bucket(ref, 0, owner, 0, "", _as_remote(call.services.new_bucket, ref))
     try:
         backends_of(call).of(wanted)
     except Unsupported:
-        return
-    found = await _found(call, wanted, is_probed=is_probed or not is_kept)
-    if not is_kept:
-        call.visited = found
-        return
+        return None
+    return wanted
+
+
+def _is_known(call: NativeCall, ref: BucketRef) -> bool:
     try:
-        region = call.services.region
-        await call.store.create_bucket(ref, owner=owner, region=region, props=found.props)
-    except (BucketExists, BucketOwnedByYou):
-        return  # Somebody else's first use came before.
+        call.store.get_bucket(ref)
+    except NoSuchBucket:
+        return False
+    return True
 
 
 async def _may_add(call: NativeCall, ref: BucketRef) -> bool:

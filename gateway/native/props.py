@@ -194,7 +194,10 @@ def changed(props: BucketProps, wanted: Any, ref: BucketRef | None = None) -> Bu
     if not isinstance(wanted, Mapping):
         raise InvalidArgument(name="value", value="", reason="properties are a JSON object")
     if wanted.get(_BINDING) is not None:
-        props = replace(props, backend=_bound(props, wanted[_BINDING], ref))
+        bound = _bound(props, wanted[_BINDING], ref)
+        # Copies are not encrypted here; what is at the provider, it encrypts.
+        encryption = props.encryption if bound is None else None
+        props = replace(props, backend=bound, encryption=encryption)
     for name, value in wanted.items():
         if name in _IGNORED or name == _BINDING or value is None:
             continue

@@ -9,7 +9,6 @@ from core.configs.encryption import DefaultEncryption
 from core.encryption import EncryptionMode
 from core.errors import InvalidArgument
 from s3api.call import Call, Response
-from s3api.operations.elsewhere import refuse_elsewhere
 from s3api.protocol_errors import (
     MalformedXML,
     NoDefaultEncryption,
@@ -44,7 +43,6 @@ async def get_bucket_encryption(call: Call) -> Response:
 
 async def put_bucket_encryption(call: Call) -> Response:
     """A key that is named need not be there yet, as in S3."""
-    refuse_elsewhere(call.target_bucket, "Default encryption")
     default = await parse(call.document, "ServerSideEncryptionConfiguration", _default)
     await call.store.update_bucket_props(
         call.target_bucket, lambda props: replace(props, encryption=default)

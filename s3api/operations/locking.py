@@ -21,7 +21,6 @@ from core.errors import InvalidBucketState
 from core.types import BucketProps, ObjectChanges
 from s3api.call import Call, Response
 from s3api.lock_headers import HOLD, MODE, UNTIL, check_future, check_has_digest, check_has_lock
-from s3api.operations.elsewhere import refuse_elsewhere
 from s3api.operations.guarded import authorize_document, may_bypass
 from s3api.parameters import version_id
 from s3api.protocol_errors import (
@@ -59,7 +58,6 @@ def _rule(default: DefaultRetention) -> str:
 
 async def put_object_lock_configuration(call: Call) -> Response:
     """Once a bucket has Object Lock, it keeps it; only the default retention may change."""
-    refuse_elsewhere(call.target_bucket, "Object Lock")
     check_has_digest(call.request.headers)
     lock = await parse(call.document, "ObjectLockConfiguration", _lock)
     name = call.target_bucket.name

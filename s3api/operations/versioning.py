@@ -8,7 +8,6 @@ from core.configs.versioning import Versioning
 from core.errors import InvalidBucketState
 from core.types import BucketProps
 from s3api.call import Call, Response
-from s3api.operations.elsewhere import refuse_elsewhere
 from s3api.protocol_errors import (
     IllegalVersioningConfiguration,
     MalformedXML,
@@ -26,7 +25,6 @@ async def get_bucket_versioning(call: Call) -> Response:
 
 
 async def put_bucket_versioning(call: Call) -> Response:
-    refuse_elsewhere(call.target_bucket, "Versioning")
     fields = await parse(call.document, "VersioningConfiguration", texts)
     wanted = _status(fields.get("Status", ""))
     _refuse_mfa_delete(fields.get("MfaDelete", ""))

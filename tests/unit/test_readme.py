@@ -11,10 +11,16 @@ import pytest
 from gateway.cli.arguments import build_parser
 
 REPOSITORY = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/native-api.md", "docs/operations.md", "docker/compose.yaml"]
+PAGES = [
+    "README.md",
+    "docs/native-api.md",
+    "docs/operations.md",
+    "docs/cloud.md",
+    "docker/compose.yaml",
+]
 
 
-_COMMAND = r"weir (?:serve|user|key|token|kms|job|doctor|config|version)\b"
+_COMMAND = r"weir (?:serve|user|key|token|account|kms|job|doctor|config|version)\b"
 
 
 def weir_commands() -> list[str]:

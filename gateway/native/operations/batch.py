@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from core import access
 from core.batches import BatchItem, WholeObjects
 from core.claims import Permission
-from core.errors import StoreError
+from core.errors import NoSuchBucket, StoreError
 from core.types import Bucket
 from gateway.batch.errors import ClientLeft
 from gateway.batch.multipart import Envelope, Spool, describe_outcomes, make_envelope
@@ -15,10 +15,12 @@ from gateway.batch.request import BatchRequest
 from gateway.batch.service import Batch, BatchSettings
 from gateway.batch.window import Check
 from gateway.native.batch_message import parse_batch
+from gateway.native.bucket_making import first_use
 from gateway.native.call import NativeCall, NativeResponse, Row
 from gateway.native.errors import message_of
 from gateway.native.routes import NoSuchRoute
 
+_MAX_NEW_BUCKETS = 16
 _ACTION = "s3:GetObject"
 
 
@@ -26,7 +28,7 @@ async def get_batch(call: NativeCall) -> NativeResponse:
     """The archive as it is put together, or after what became of each item (multipart)."""
     if not call.request.names or call.request.names[0] != b"moss":
         raise NoSuchRoute(path=call.request.s3.raw_path.decode("latin-1"))
-    request = parse_batch(await call.request.read_raw(), call)
+    request = await _parsed(call, await call.request.read_raw())
     check = await _authorize(call, request)
     assembler = call.services.batch_nodes.assembler(request)
     batch = await assembler.begin(request, check)
@@ -39,6 +41,18 @@ async def get_batch(call: NativeCall) -> NativeResponse:
         raise
     headers = [(b"content-type", batch.writer.content_type)]
     return NativeResponse(200, headers, batch, assembler.settings.send_timeout_s)
+
+
+async def _parsed(call: NativeCall, raw: bytes) -> BatchRequest:
+    """The request, whose buckets that live elsewhere are added by this as their first use."""
+    for _ in range(_MAX_NEW_BUCKETS):
+        try:
+            return parse_batch(raw, call)
+        except NoSuchBucket as error:
+            ref = error.fields.get("ref")
+            if ref is None or not ref.is_remote or not await first_use(call, ref):
+                raise
+    return parse_batch(raw, call)
 
 
 async def _authorize(call: NativeCall, request: BatchRequest) -> Check | None:
