@@ -135,6 +135,8 @@ class MemoryBuckets:
         contents = self._contents(bucket)
         if bucket.props.backend is None and contents.versions:
             raise InvalidBucketState(reason="the bucket has objects of its own")
+        if any(_logs_into(other.bucket, bucket.ref) for other in self._buckets.values()):
+            raise InvalidBucketState(reason="another bucket sends its access logs there")
         props = change(contents.bucket.props)
         self._last_bucket_id += 1
         bound = replace(contents.bucket, bucket_id=self._last_bucket_id, props=props)

@@ -387,7 +387,7 @@ class ObjectService(ObjectStore, Protocol):
         new `bucket_id`, so that nothing that is here of what it was bound to before is ever served again. What is at
         work on it may end, on what it was.
 
-        Raises NoSuchBucket; InvalidBucketState where it was bound to none and has objects."""
+        Raises NoSuchBucket; InvalidBucketState where it was bound to none and has objects, or gets access logs."""
 
     async def rename_bucket(self, bucket: Bucket, to: BucketRef) -> Bucket:
         """Give a bucket another name, in one step: what is in it stays where it is.

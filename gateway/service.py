@@ -193,6 +193,7 @@ class SingleNodeService:
         """The job worker drops what the former id has, once requests that know the bucket by it should have ended."""
         if bucket.props.backend is not None:
             return await self._bind(bucket, change)
+        self._check_gets_no_logs(bucket)
         try:
             await self._node.close_bucket(bucket)
         except BucketNotEmpty:
@@ -209,11 +210,15 @@ class SingleNodeService:
         return await asyncio.to_thread(self._control.bind_bucket_sync, bucket, change, now_ns)
 
     async def rename_bucket(self, bucket: Bucket, to: BucketRef) -> Bucket:
+        self._check_gets_no_logs(bucket)
+        return await asyncio.to_thread(self._control.rename_bucket_sync, bucket, to)
+
+    def _check_gets_no_logs(self, bucket: Bucket) -> None:
+        """Raises InvalidBucketState."""
         for other in self._control.buckets():
             logging = other.props.logging
             if logging is not None and bucket.ref == BucketRef(BucketName(logging.target_bucket)):
                 raise InvalidBucketState(reason=f"bucket {other.name} sends its access logs there")
-        return await asyncio.to_thread(self._control.rename_bucket_sync, bucket, to)
 
     async def ensure_system_bucket(self, ref: BucketRef) -> Bucket:
         bucket = self._control.bucket(ref)

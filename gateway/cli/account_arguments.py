@@ -1,4 +1,4 @@
-"""Owns the words of `weir account` on the command line."""
+"""Owns the words of `weir account` and `weir bucket` on the command line."""
 
 from __future__ import annotations
 
@@ -48,6 +48,25 @@ def add_account(group: Any, command: Callable[..., argparse.ArgumentParser]) -> 
     _add_identity(test)
     test.add_argument("--bucket", metavar="NAME", default="", help="ask for this bucket alone")
     test.add_argument("--json", action="store_true", help="as JSON")
+
+
+def add_bucket(group: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
+    """As `add_account`."""
+    add = command(group, "add", "buckets:add", "have a bucket that lives elsewhere known here")
+    add.add_argument(
+        "url", metavar="URL", help="s3://BUCKET, gs://, az://, or aws://#ACCOUNT/BUCKET"
+    )
+    add.add_argument("--account", metavar="NAME", default="", help="to reach it by")
+    add.add_argument(
+        "--as",
+        metavar="NAME",
+        default="",
+        dest="as_name",
+        help="name of a bucket of ours bound to it",
+    )
+    add.add_argument(
+        "--unasked", action="store_true", help="without asking the provider whether it is there"
+    )
 
 
 def _add_identity(parser: argparse.ArgumentParser) -> None:

@@ -33,7 +33,9 @@ _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class _Open:
+class Opened:
+    """A store and its accounts."""
+
     control: EmbeddedControlStore
     accounts: AccountRecords
 
@@ -49,7 +51,7 @@ def add(arguments: argparse.Namespace) -> int:
         settings=_pairs(arguments.option),
         secrets=_secrets(arguments.secret),
     )
-    with _opened(arguments) as store:
+    with opened(arguments) as store:
         is_new = store.accounts.account(account.provider, account.name) is None
         store.accounts.put_account_sync(account)
     called = _called(account.provider, account.name)
@@ -60,7 +62,7 @@ def add(arguments: argparse.Namespace) -> int:
 
 def list_accounts(arguments: argparse.Namespace) -> int:
     """weir account ls"""
-    with _opened(arguments) as store:
+    with opened(arguments) as store:
         buckets = store.control.buckets()
         rows = [
             {
@@ -83,7 +85,7 @@ def list_accounts(arguments: argparse.Namespace) -> int:
 def remove(arguments: argparse.Namespace) -> int:
     """weir account rm"""
     provider, name = arguments.provider, arguments.name
-    with _opened(arguments) as store:
+    with opened(arguments) as store:
         bound = [each.name for each in store.control.buckets() if uses(each, provider, name)]
         if bound and not arguments.force:
             raise UsageError(
@@ -97,7 +99,7 @@ def remove(arguments: argparse.Namespace) -> int:
 
 def test(arguments: argparse.Namespace) -> int:
     """weir account test"""
-    with _opened(arguments) as store:
+    with opened(arguments) as store:
         if arguments.name and store.accounts.account(arguments.provider, arguments.name) is None:
             raise NoSuchAccount(provider=arguments.provider, account=arguments.name)
         said = asyncio.run(_tried(arguments, store.accounts))
@@ -132,16 +134,19 @@ async def _tried(arguments: argparse.Namespace, accounts: AccountRecords) -> dic
             result = f"works; {len(said['buckets'])} buckets"
         return {**said, "works": True, "result": result, "next": ""}
     except StoreError as error:
-        result, then = _advice(error, bucket)
+        result, then = advice(error, bucket)
         return {**said, "result": result, "next": then}
     finally:
         await backends.close()
 
 
-def _advice(error: StoreError, bucket: str) -> tuple[str, str]:
+def advice(error: StoreError, bucket: str) -> tuple[str, str]:
     """What is wrong, and what to do next."""
     reason = str(error.fields.get("reason") or "")
     match error:
+        case NoSuchAccount():
+            then = f"add it: weir account add {error.provider} {error.account}"
+            return f"there is no account {error.account} of {error.provider}", then
         case NoSuchBucket():
             return f"there is no bucket {bucket}", "check its name, the endpoint and the region"
         case BackendDenied() if bucket:
@@ -212,11 +217,11 @@ def _asked(name: str) -> str:
 
 
 @contextmanager
-def _opened(arguments: argparse.Namespace) -> Iterator[_Open]:
+def opened(arguments: argparse.Namespace) -> Iterator[Opened]:
     config = load(arguments).config
     with (
         closing(open_control(config)) as control,
         closing(open_key_service(config, control)) as keys,
         closing(AccountRecords(control.database, keys)) as accounts,
     ):
-        yield _Open(control, accounts)
+        yield Opened(control, accounts)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from gateway.cli import bulk_words
-from gateway.cli.account_arguments import add_account
+from gateway.cli.account_arguments import add_account, add_bucket
 from gateway.cli.options import add_serve_options, add_store_options
 from gateway.version import __version__
 
@@ -85,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_token(commands)
     _add_kms(commands)
     add_account(_group(commands, "account", "manage accounts at providers of buckets"), _command)
+    add_bucket(_group(commands, "bucket", "have buckets that live elsewhere known here"), _command)
     _add_job(commands)
     bulk_words.add_download_options(
         _command(

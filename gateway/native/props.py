@@ -254,6 +254,9 @@ def _bound(props: BucketProps, wanted: Any, ref: BucketRef | None) -> BackendBin
     if props.versioning is not Versioning.OFF or props.object_lock is not None:
         reason = "the bucket keeps versions, which one that lives elsewhere has none of here"
         raise InvalidArgument(name=_BINDING, value=name, reason=reason)
+    if props.lifecycle is not None:
+        reason = "the bucket has lifecycle rules, which would be about copies alone; remove them"
+        raise InvalidArgument(name=_BINDING, value=name, reason=reason)
     if props.backend is not None and props.backend.bucket == target:
         return props.backend
     return BackendBinding(target)

@@ -62,6 +62,8 @@ def _check_target(source: Bucket, target: Bucket, wanted: Logging) -> None:
         reason = "The target bucket for logging must not have logging enabled"
     elif target.props.encryption is not None and target.props.encryption.mode is not None:
         reason = "The target bucket for logging must not have default encryption set"
+    elif target.props.backend is not None:
+        reason = "The target bucket for logging must not live elsewhere"
     elif target.props.is_requester_pays:
         reason = "The target bucket for logging must not have Requester Pays enabled"
     if reason:

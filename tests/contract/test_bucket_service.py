@@ -194,6 +194,11 @@ def test_rename_of_a_bucket_that_others_log_into(setting: Setting) -> None:
     setting.make("site", BucketProps(logging=Logging("logs", "")))
     with pytest.raises(InvalidBucketState):
         setting.run(setting.service.rename_bucket(bucket, ref("new")))
+    binding = BackendBinding(ref("one", "aws"))
+    with pytest.raises(InvalidBucketState):
+        setting.run(
+            setting.service.bind_bucket(bucket, lambda props: replace(props, backend=binding))
+        )
 
 
 # --- listing -----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ found by their bare names by S3 clients."""
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -211,6 +212,40 @@ def test_bindings_that_are_refused(front: Front, mine: str, remote: str) -> None
         json={"action": "set-bprops", "value": {"backend_bck": {"name": "x", "provider": "aws"}}},
     )
     assert reply.status_code == 400
+
+
+def test_what_a_job_would_do_to_copies_alone_is_refused(
+    front: Front, mine: str, remote: str
+) -> None:
+    s3: Any = front.s3
+    target = {"LoggingEnabled": {"TargetBucket": mine, "TargetPrefix": ""}}
+    assert bind(front, mine, name=remote, provider="aws") == 200
+    logged = f"logged-{secrets.token_hex(6)}"
+    s3.create_bucket(Bucket=logged)
+    s3.put_bucket_policy(Bucket=mine, Policy=_lets_logs_in(mine))
+    with pytest.raises(ClientError) as caught:
+        s3.put_bucket_logging(Bucket=logged, BucketLoggingStatus=target)
+    assert "must not live elsewhere" in str(caught.value)
+    assert bind(front, mine) == 200
+    rule = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
+    s3.put_bucket_lifecycle_configuration(Bucket=logged, LifecycleConfiguration={"Rules": [rule]})
+    assert bind(front, logged, name=remote, provider="aws") == 400
+    s3.delete_bucket(Bucket=logged)
+
+
+def _lets_logs_in(bucket: str) -> str:
+    return json.dumps(
+        {
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "logging.s3.amazonaws.com"},
+                    "Action": "s3:PutObject",
+                    "Resource": f"arn:aws:s3:::{bucket}/*",
+                }
+            ]
+        }
+    )
 
 
 def test_renaming_is_for_buckets_of_ours(front: Front, remote: str) -> None:

@@ -20,7 +20,7 @@ PAGES = [
 ]
 
 
-_COMMAND = r"weir (?:serve|user|key|token|account|kms|job|doctor|config|version)\b"
+_COMMAND = r"weir (?:serve|user|key|token|account|bucket|kms|job|doctor|config|version)\b"
 
 
 def weir_commands() -> list[str]:
