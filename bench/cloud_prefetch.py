@@ -1,7 +1,7 @@
 """Owns the measurement of prefetches: a bucket of many small objects and a few large ones, behind a provider that takes
 its time and gives each stream its share, brought here with and without a threshold for blob downloads, in one run.
 
-    python -m bench.cloud_prefetch [--small 1000] [--large 2] [--large-mib 1024] [--mib-per-s 30] [--store DIR]
+    python -m bench.cloud_prefetch [--small 1000] [--large 1] [--large-mib 2048] [--mib-per-s 30] [--store DIR]
 
 The provider is a second weir behind a shaper (tests.shaper).
 """
@@ -163,8 +163,8 @@ def main() -> int:
     """The exit status is 1 if the budget is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.cloud_prefetch")
     parser.add_argument("--small", type=int, default=1000)
-    parser.add_argument("--large", type=int, default=2)
-    parser.add_argument("--large-mib", type=int, default=1024)
+    parser.add_argument("--large", type=int, default=1)
+    parser.add_argument("--large-mib", type=int, default=2048)
     parser.add_argument("--delay-ms", type=float, default=40.0)
     parser.add_argument("--mib-per-s", type=float, default=30.0)
     parser.add_argument("--store", type=Path, default=Path("/var/tmp"))
