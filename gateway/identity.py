@@ -10,6 +10,9 @@ from gateway.version import __version__
 
 _NODE_ID_LENGTH = 8
 
+_PRIVATE_EGRESS = 1 << 26
+"""AIStore's Dload-Allow-Private-Egress."""
+
 
 def node_identity(config: Config, control: EmbeddedControlStore, started_ns: int) -> NodeIdentity:
     """The identity of the node that serves a store. The store's own id, made once with it, is the cluster's."""
@@ -24,4 +27,5 @@ def node_identity(config: Config, control: EmbeddedControlStore, started_ns: int
         log_level=config.log.level,
         data_dirs=tuple(config.data),
         log_dir=node_log_directory(control.home),
+        features=_PRIVATE_EGRESS if config.downloads.private_egress else 0,
     )

@@ -32,7 +32,8 @@ HealthCheck = Callable[[], Awaitable[Mapping[str, str]]]
 class NodeIdentity:
     """What this node and its cluster are called towards native clients, and what is to be said of its settings.
 
-    `cluster_id` is made once with the store, and `node_id` follows from it: the target's name."""
+    `cluster_id` is made once with the store, and `node_id` follows from it: the target's name. `features`: AIStore's
+    flags of what its settings switch on."""
 
     cluster_id: str
     node_id: str
@@ -43,6 +44,7 @@ class NodeIdentity:
     log_level: str = "info"
     data_dirs: tuple[Path, ...] = ()
     log_dir: Path = Path()
+    features: int = 0
 
     @property
     def proxy_id(self) -> str:

@@ -19,7 +19,7 @@ def cluster_config(node: NodeIdentity) -> dict[str, Any]:
         "uuid": node.cluster_id,
         "config_version": "1",
         "lastupdate_time": "",
-        "features": "0",
+        "features": str(node.features),
         "ext": None,
         "backend": {},
         "auth": _auth(node),
