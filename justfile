@@ -32,6 +32,10 @@ compat *args:
 native *args:
     {{python}} -m pytest tests/native {{args}}
 
+# Backends over real counterparts, and a weir in front of them
+remote *args:
+    {{python}} -m pytest tests/conformance tests/remote {{args}}
+
 # Kill the real process tree and check what it promised (short run)
 crash *args:
     {{python}} -m pytest tests/crash {{args}}
