@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,29 @@ from backends.reach import Reach
 from backends.s3_objects import info_of, length_of
 from backends.s3_options import S3Options
 from core.backends import BackendFeatures
-from core.errors import BackendBroken, BackendDown, NoSuchVersion
+from core.errors import BackendBroken, BackendDenied, BackendDown, NoSuchVersion
 from core.names import ObjectKey
 from core.types import ObjectInfo
 
 if TYPE_CHECKING:
     from backends.s3_client import S3Client
+
+
+RENEW_AFTER_S = 30.0
+"""How old a client is before the standard chain is asked anew for credentials that were refused, or not there."""
+
+_OF_CREDENTIALS = frozenset(
+    {
+        "CredentialRetrievalError",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "NoCredentialsError",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+    }
+)
+"""Why a request was denied, where other credentials would change it."""
 
 
 class S3Account:
@@ -32,12 +50,17 @@ class S3Account:
             has_tags=options.dialect.has_tags, has_versions=options.dialect.is_aws
         )
         self._client: asyncio.Task[S3Client] | None = None
+        self._made_at = 0.0
+        self._retired: list[S3Client] = []
         self._is_closed = False
 
     async def close(self) -> None:
         """See Backend."""
         self._is_closed = True
         task, self._client = self._client, None
+        retired, self._retired = self._retired, []
+        for each in retired:
+            await each.close()
         if task is None:
             return
         (client,) = await asyncio.gather(task, return_exceptions=True)
@@ -47,9 +70,9 @@ class S3Account:
     @property
     def busy_connections(self) -> int:
         """How many connections are at work, or held by readers that nobody has closed."""
-        if self._client is None or not self._client.done():
-            return 0
-        return self._client.result().busy_connections
+        current = None if self._client is None else _made_by(self._client)
+        count = sum(client.busy_connections for client in self._retired)
+        return count if current is None else count + current.busy_connections
 
     async def reach(self) -> Reach:
         """Where requests go that others have signed (backends.presigned)."""
@@ -71,7 +94,22 @@ class S3Account:
         # Not at the top: see this module.
         module = await asyncio.to_thread(importlib.import_module, "backends.s3_client")
         client: S3Client = await module.opened(self._options)
+        self._made_at = time.monotonic()
         return client
+
+    async def _renew(self, client: S3Client) -> None:
+        """Let go of a client whose credentials are no good: files and roles that they come from may have changed. What
+        is being read through it is read to its end."""
+        task = self._client
+        is_of_chain = not self._options.access_key and not self._options.is_anonymous
+        if not is_of_chain or time.monotonic() - self._made_at < RENEW_AFTER_S:
+            return
+        if task is not None and _made_by(task) is client:
+            self._client = None
+            idle = [each for each in self._retired if not each.busy_connections]
+            self._retired = [each for each in self._retired if each not in idle] + [client]
+            for each in idle:
+                await each.close()
 
     async def _call(
         self,
@@ -83,7 +121,12 @@ class S3Account:
         **parameters: Any,
     ) -> Mapping[str, Any]:
         client = await self._opened()
-        return await client.call(operation, bucket, key, headers=headers, **parameters)
+        try:
+            return await client.call(operation, bucket, key, headers=headers, **parameters)
+        except BackendDenied as error:
+            if error.fields.get("reason") in _OF_CREDENTIALS:
+                await self._renew(client)
+            raise
 
     async def head(self, bucket: str, key: ObjectKey, *, version_id: str = "") -> ObjectInfo:
         """See Backend."""
@@ -116,3 +159,9 @@ class S3Account:
 def headers_in(said: Mapping[str, Any]) -> Mapping[str, str]:
     headers: Mapping[str, str] = said["ResponseMetadata"]["HTTPHeaders"]
     return headers
+
+
+def _made_by(task: asyncio.Task[S3Client]) -> S3Client | None:
+    """The client that a task has made, if it has."""
+    is_made = task.done() and not task.cancelled() and task.exception() is None
+    return task.result() if is_made else None

@@ -7,6 +7,7 @@ with the first request of an account (backends.s3 imports this module then).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -119,6 +120,9 @@ class S3Client:
 
 async def opened(options: S3Options) -> S3Client:
     """A client of the account. Raises InvalidArgument, BackendDenied (a profile that is none)."""
+    # What it logs for debugging has signatures and tokens in it.
+    logging.getLogger("botocore").setLevel(logging.INFO)
+    logging.getLogger("aiobotocore").setLevel(logging.INFO)
     try:
         session, endpoint = await asyncio.to_thread(_session_sync, options)
         config = _config(options, endpoint)
