@@ -126,7 +126,9 @@ class S3Session(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no typ
         async with asyncio.timeout(patience_s) as limit:
 
             def waits(is_server: bool) -> None:
-                limit.reschedule(loop.time() + patience_s if is_server else None)
+                # Past its end the body is still being closed.
+                if not limit.expired():
+                    limit.reschedule(loop.time() + patience_s if is_server else None)
 
             body.waits = waits
             try:

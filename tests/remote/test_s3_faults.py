@@ -266,3 +266,42 @@ def test_credentials_revoked_and_given_back(rig: Rig) -> None:
         assert await read(backend, rig.bucket) == DATA
 
     rig.do(work)
+
+
+def test_server_that_takes_no_more() -> None:
+    taken: list[asyncio.Transport] = []
+
+    class Deaf(asyncio.Protocol):
+        """Lets a body come, and then reads nothing of it."""
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            self.transport = transport
+            taken.append(transport)
+
+        def data_received(self, data: bytes) -> None:
+            if b"100-continue" in data:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self.transport.pause_reading()
+
+    async def whole() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Deaf, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        secrets = {"access_key": "key", "secret_key": "secret"}
+        settings = {"timeout_s": "1", "connect_timeout_s": "1"}
+        account = Account(
+            "aws", endpoint=f"http://127.0.0.1:{port}", settings=settings, secrets=secrets
+        )
+        backend = s3_backend(account)
+        with pytest.raises(BackendDown):
+            await backend.put("bucket", KEY, Body(pattern(32 * 1024**2)), PLAIN)
+        assert backend.busy_connections == 0
+        await backend.close()
+        server.close()
+        for transport in taken:
+            transport.abort()
+        # Until the other end has noticed.
+        await asyncio.sleep(0.1)
+
+    asyncio.run(whole())
