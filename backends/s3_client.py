@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +26,7 @@ from backends.s3_bodies import Feed
 from backends.s3_errors import Asked, translated
 from backends.s3_list_document import keep_document
 from backends.s3_options import S3Options
-from backends.s3_transport import S3Session
+from backends.s3_transport import S3Session, new_socket
 from core.errors import BackendDenied, InvalidArgument, StoreError
 
 _MAX_REQUESTS = 4
@@ -180,6 +181,7 @@ def _config(options: S3Options, endpoint: str) -> AioConfig:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         http_session_cls=session_class,
+        connector_args={"socket_factory": partial(new_socket, options.timeout_s)},
         parameter_validation=True,
     )
 

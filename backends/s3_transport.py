@@ -7,6 +7,7 @@ finds the region of a bucket itself), and a body that is fed may take as long as
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,16 @@ MAX_ANSWER_BYTES = 16 * 1024**2
 
 SLOW_OPERATION_S = 900.0
 """How long the server may take over what is answered with XML: completing an upload and copies take minutes."""
+
+
+def new_socket(timeout_s: float, address: Any) -> socket.socket:
+    """A socket whose connection the kernel gives up once the other side has taken nothing for so long. One that is
+    closed while it has bytes to send would else stay for as long as a server reads none."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeout_s * 1000))
+    return made
 
 
 class S3Session(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no types

@@ -4,9 +4,12 @@ half-read or half-written taken for good."""
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -268,6 +271,17 @@ def test_credentials_revoked_and_given_back(rig: Rig) -> None:
     rig.do(work)
 
 
+def open_sockets() -> int:
+    """How many sockets this process has."""
+    count = 0
+    for each in Path("/proc/self/fd").iterdir():
+        try:
+            count += os.readlink(each).startswith("socket:")
+        except OSError:
+            pass
+    return count
+
+
 def test_server_that_takes_no_more() -> None:
     taken: list[asyncio.Transport] = []
 
@@ -287,7 +301,7 @@ def test_server_that_takes_no_more() -> None:
     async def whole() -> None:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(Deaf, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
+        port, before = server.sockets[0].getsockname()[1], open_sockets()
         secrets = {"access_key": "key", "secret_key": "secret"}
         settings = {"timeout_s": "1", "connect_timeout_s": "1"}
         account = Account(
@@ -297,6 +311,11 @@ def test_server_that_takes_no_more() -> None:
         with pytest.raises(BackendDown):
             await backend.put("bucket", KEY, Body(pattern(32 * 1024**2)), PLAIN)
         assert backend.busy_connections == 0
+        # Nor does a socket wait for it.
+        deadline = time.monotonic() + 20
+        while open_sockets() > before + len(taken) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        assert open_sockets() <= before + len(taken)
         await backend.close()
         server.close()
         for transport in taken:
