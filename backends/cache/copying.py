@@ -25,7 +25,7 @@ from core.backends import remote_name
 from core.conditions import check_copy_source
 from core.digests import MD5
 from core.encryption import CustomerKey, EncryptionRequest
-from core.errors import EntityTooLarge, StoreError, Unsupported
+from core.errors import EntityTooLarge, NotFound, StoreError, Unsupported
 from core.names import ObjectKey, UserId
 from core.nodes import StorageNode
 from core.protocols import ObjectReader
@@ -216,7 +216,13 @@ class Copying:
             source.check(reader.info)
             attributes = wish.attributes_of(reader.info)
             if wish.attributes is None:
-                attributes = replace(attributes, tags=await self.tags_of(source, reader.info))
+                try:
+                    tags = await self.tags_of(source, reader.info)
+                except NotFound:
+                    if source.conditions.latest:
+                        raise
+                    tags = attributes.tags  # it is gone there; what is copied is what is here
+                attributes = replace(attributes, tags=tags)
             return await self._put(bucket, key, reader, replace(wish, attributes=attributes))
         finally:
             await reader.close()

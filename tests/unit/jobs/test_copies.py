@@ -86,6 +86,8 @@ async def test_latest_versions_and_what_is_gone(tmp_path: Path) -> None:
         place.backend.place("there", "d/k0", b"changed")
         place.backend.remove("there", "d/k1")
         assert await copy_some(place, named("d/k0", "d/k2")) == {"skipped_objects": 2}
+        counted = await copy_some(place, named("d/k1"), prepend="of-what-is-here/")
+        assert counted == {"objects": 1, "bytes": 1}
         counted = await copy_some(place, named("d/k0", "d/k1"), latest=True)
         assert counted == {"objects": 1, "bytes": 7}
         assert await read(place, HERE, "d/k0") == b"changed"
