@@ -36,6 +36,7 @@ _log = logging.getLogger(__name__)
 
 HELD_BACK_BYTES = 16 * 1024
 _QUEUED_CHUNKS = 4
+_FIRST_BYTES = 16 * 1024
 _BATCH_BYTES = 2 * 1024**2
 _NO_ROOM = (OutOfSpace, MountpathUnavailable)
 
@@ -211,18 +212,17 @@ class Fetch:
         landing: Landing,
         copy: Callable[[], Awaitable[bytes | None]],
     ) -> FlightState:
-        told = Told(info, landing.files, landing.piece_bytes)
-        if flight.page is not None and told.files:
-            with contextlib.suppress(OSError):  # a full disk: no other process can follow
-                await asyncio.to_thread(flight.page.tell_sync, encode_told(told))
-        self.told = told
+        self.told = told = Told(info, landing.files, landing.piece_bytes)
         self.state = FlightState.FLOWING
         self._pulse.beat()
+        telling = asyncio.create_task(_tell(flight, told))
         try:
             small = await copy()
         except _NO_ROOM as error:
             self.no_room = error
             return FlightState.UNKEPT
+        finally:
+            await asyncio.shield(telling)
         self._verify(info, self._digests(landing))
         state = await self._keep(flight, info, landing)
         self.data = small
@@ -242,10 +242,11 @@ class Fetch:
         pieces = _Pieces(landing)
         async with contextlib.aclosing(_batches(stream)) as batches:
             async for batch in batches:
-                await pieces.write(batch)
                 if small is not None:
                     small += batch
-                self._advance(flight, min(pieces.written_bytes, shown_bytes))
+                for part in [batch] if pieces.written_bytes else _divided(batch):
+                    await pieces.write(part)
+                    self._advance(flight, min(pieces.written_bytes, shown_bytes))
         return None if small is None else b"".join(small)
 
     def _advance(self, flight: Flight, ready_bytes: int) -> None:
@@ -282,6 +283,21 @@ class Fetch:
             except NoSuchBucket:
                 return FlightState.UNKEPT
         return FlightState.KEPT
+
+
+async def _tell(flight: Flight, told: Told) -> None:
+    """For other processes; they can't follow if the disk is full."""
+    if flight.page is not None and told.files:
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(flight.page.tell_sync, encode_told(told))
+
+
+def _divided(batch: Sequence[bytes]) -> Sequence[Sequence[bytes]]:
+    """A batch as its first bytes, which readers wait for, and the rest, which takes a while to digest."""
+    first = batch[0]
+    if len(first) <= _FIRST_BYTES:
+        return [batch[:1], batch[1:]]
+    return [[first[:_FIRST_BYTES]], [first[_FIRST_BYTES:], *batch[1:]]]
 
 
 class _Pieces:

@@ -132,7 +132,7 @@ class FlightReader:
             piece_bytes = source.told.piece_bytes
             number, offset = divmod(self._position, piece_bytes)
             try:
-                await self._open(source.told.files[number], number)
+                self._open(source.told.files[number], number)
             except OSError:
                 # It was published and has been replaced, or was given up.
                 await self._go_alone()
@@ -150,10 +150,11 @@ class FlightReader:
                 await source.wait()
         return None
 
-    async def _open(self, path: str, number: int) -> None:
+    def _open(self, path: str, number: int) -> None:
         if self._piece != number:
             self._close_file()
-            self._fd = await asyncio.to_thread(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
+            # On the loop: it was made a moment ago, so that the kernel need not ask the disk.
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             self._piece = number
 
     def _close_file(self) -> None:

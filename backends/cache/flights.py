@@ -145,7 +145,7 @@ class Flights:
         while not flight.is_spoiled:
             async with self.settling(flight.place) as may_settle:
                 if may_settle:
-                    yield await self._may_keep(flight)
+                    yield self._may_keep(flight)
                     return
             await asyncio.sleep(_FIRST_WAIT_S)
         yield False
@@ -224,12 +224,10 @@ class Flights:
         del self._flights[place.number]
         self._unlock(place, _FETCHER)
 
-    async def _may_keep(self, flight: Flight) -> bool:
+    def _may_keep(self, flight: Flight) -> bool:
         """Not if writers might not have found the page: who couldn't has not spoiled it."""
         page = flight.page
-        if page is None or page.is_spoiled:
-            return False
-        return await self._in_thread(lambda: page.is_in_place)
+        return page is not None and not page.is_spoiled and page.is_in_place
 
     # --- reading ---
 
