@@ -37,6 +37,7 @@ _log = logging.getLogger(__name__)
 HELD_BACK_BYTES = 16 * 1024
 _QUEUED_CHUNKS = 4
 _FIRST_BYTES = 16 * 1024
+_TURNS = 3
 _BATCH_BYTES = 2 * 1024**2
 _NO_ROOM = (OutOfSpace, MountpathUnavailable)
 
@@ -216,6 +217,7 @@ class Fetch:
         self.state = FlightState.FLOWING
         self._pulse.beat()
         telling = asyncio.create_task(_tell(flight, told))
+        await _let_readers_in()
         try:
             small = await copy()
         except _NO_ROOM as error:
@@ -244,9 +246,12 @@ class Fetch:
             async for batch in batches:
                 if small is not None:
                     small += batch
-                for part in [batch] if pieces.written_bytes else _divided(batch):
+                is_first = not pieces.written_bytes
+                for part in _divided(batch) if is_first else [batch]:
                     await pieces.write(part)
                     self._advance(flight, min(pieces.written_bytes, shown_bytes))
+                    if is_first:
+                        await _let_readers_in()
         return None if small is None else b"".join(small)
 
     def _advance(self, flight: Flight, ready_bytes: int) -> None:
@@ -283,6 +288,12 @@ class Fetch:
             except NoSuchBucket:
                 return FlightState.UNKEPT
         return FlightState.KEPT
+
+
+async def _let_readers_in() -> None:
+    """Have those who were woken come to where they send, before the loop is busy with what comes next."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 async def _tell(flight: Flight, told: Told) -> None:

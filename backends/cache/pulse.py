@@ -8,19 +8,20 @@ import asyncio
 class Pulse:
     """Who waits is woken by the next beat. One event loop."""
 
-    __slots__ = ("_next",)
+    __slots__ = ("_waiting",)
 
     def __init__(self) -> None:
-        self._next: asyncio.Future[None] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
 
     async def wait(self) -> None:
         """Until the next beat. Look at what is waited for first: a beat that was is over."""
-        if self._next is None:
-            self._next = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._next)
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(woken)
+        await woken
 
     def beat(self) -> None:
         """Wake all."""
-        if self._next is not None:
-            self._next.set_result(None)
-            self._next = None
+        waiting, self._waiting = self._waiting, []
+        for woken in waiting:
+            if not woken.done():  # else cancelled
+                woken.set_result(None)
