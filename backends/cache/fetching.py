@@ -178,11 +178,8 @@ async def _announced(followed: Followed) -> Source | None:
     except BaseException:
         followed.leave()
         raise
-    if (
-        followed.told is not None
-        and followed.told.files
-        and followed.state is not FlightState.FAILED
-    ):
+    # One that is over is not forgotten at once; it is no way to go on.
+    if not _is_over(followed):
         return followed
     followed.leave()
     await asyncio.sleep(_RETRY_S)

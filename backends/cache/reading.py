@@ -300,9 +300,13 @@ class Reading:
     async def rejoin(self, wanted: Wanted) -> Source | None:
         """See Origin."""
         try:
-            return await self._fetching.join(wanted)
+            for _ in range(_ROUNDS):
+                source = await self._fetching.join(wanted)
+                if source is not None or await self._kept(wanted) is not None:
+                    return source
         except Overtaken:
-            return None
+            pass
+        return None
 
     async def kept_part(
         self, wanted: Wanted, info: ObjectInfo, byte_range: ByteRange
