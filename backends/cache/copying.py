@@ -210,8 +210,10 @@ class Copying:
     async def _copy_through(
         self, source: Source, bucket: Bucket, key: ObjectKey, wish: Wish
     ) -> ObjectInfo:
-        latest = Conditions(latest=source.conditions.latest)
-        reader = await self.open(replace(source, conditions=latest))
+        if source.conditions.latest and self._reads_there(source):
+            reader = await self._reading.get_now(source.bucket, source.key)
+        else:
+            reader = await self.open(replace(source, conditions=NO_CONDITIONS))
         try:
             source.check(reader.info)
             attributes = wish.attributes_of(reader.info)
@@ -272,6 +274,9 @@ class Copying:
             conditions=conditions,
             customer_key=source.customer_key,
         )
+
+    def _reads_there(self, source: Source) -> bool:
+        return source.bucket.props.backend is not None and source.version_id is None
 
     def _store(self, source: Source) -> StorageNode | Reading:
         return self._node if source.bucket.props.backend is None else self._reading

@@ -295,6 +295,17 @@ class Reading:
                 source.leave()
         raise OutOfSpace(mountpath="", retry_after_s=_NO_ROOM_S)
 
+    async def get_now(self, bucket: Bucket, key: ObjectKey) -> ObjectReader:
+        """What the backend has now: from the copy that is here if it is of that, else read through. A copy that is of
+        something older stays as it is. Raises as Backend.open."""
+        wanted = Wanted(self._views.of(bucket), key, self._backends)
+        kept = await self._kept(wanted)
+        if kept is not None and is_current(kept, await self._validation.compare(wanted, kept)):
+            reader = await self._open_kept(wanted, _Asked(None, NO_CONDITIONS, None), kept)
+            if reader is not None:
+                return reader
+        return StreamReader(await RemoteStream.open(wanted))
+
     # --- for readers that lost their fetch (flight_reader.Origin) ---
 
     async def rejoin(self, wanted: Wanted) -> Source | None:

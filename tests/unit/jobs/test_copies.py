@@ -91,6 +91,7 @@ async def test_latest_versions_and_what_is_gone(tmp_path: Path) -> None:
         counted = await copy_some(place, named("d/k0", "d/k1"), latest=True)
         assert counted == {"objects": 1, "bytes": 7}
         assert await read(place, HERE, "d/k0") == b"changed"
+        assert await read(place, THERE, "d/k0") == b"0"  # no copy of the source is made for it
         assert "d/k1" in await place.present(HERE)
         counted = await copy_some(place, Selection(template="d/k{0..2}"), synchronizes=True)
         assert counted["removed_objects"] == 1
