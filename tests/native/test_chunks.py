@@ -127,6 +127,30 @@ def test_archives_in_chunks(server: Server, http: requests.Session, bucket: Buck
         assert bucket.object("s.tar").get_reader(archive_config=config).read_all() == data
 
 
+def test_batches_of_chunks(
+    server: Server, http: requests.Session, client: Client, bucket: Bucket
+) -> None:
+    set_chunks(server, http, bucket, objsize_limit="64KiB", chunk_size="10KiB")
+    bodies = {f"k{number}": pattern(90_000 + number, number) for number in range(5)}
+    for name, data in bodies.items():
+        bucket.object(name).get_writer().put_content(data)
+    got = list(client.batch(list(bodies), bucket).get())
+    assert [data for _, data in got] == list(bodies.values())
+    batch = client.batch(bucket=bucket)
+    for name in bodies:
+        batch.add(name, start=10_000, length=20_500)
+    assert [data for _, data in batch.get()] == [each[10_000:30_500] for each in bodies.values()]
+
+
+def test_appends_to_chunks(server: Server, http: requests.Session, bucket: Bucket) -> None:
+    set_chunks(server, http, bucket, objsize_limit="64KiB", chunk_size="32KiB")
+    thing = bucket.object("k")
+    thing.get_writer().put_content(DATA)
+    handle = thing.get_writer().append_content(b"more")
+    thing.get_writer().append_content(b"", handle, flush=True)
+    assert thing.get_reader().read_all() == DATA + b"more"
+
+
 def test_a_bucket_is_cut_anew_while_it_is_read(
     server: Server, http: requests.Session, client: Client, bucket: Bucket, s3: S3Client
 ) -> None:

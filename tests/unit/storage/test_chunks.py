@@ -15,7 +15,7 @@ from core.chunks import MAX_CHUNKS, ChunkRule, made_rule
 from core.configs.native import NativeProps
 from core.encryption import EncryptionMode, EncryptionRequest
 from core.errors import IncompleteBody, PreconditionFailed
-from core.listing import ListQuery
+from core.listing import ListQuery, VersionListQuery
 from core.types import (
     BoundedRange,
     Bucket,
@@ -291,3 +291,30 @@ def test_no_settings_no_chunks(tmp_path: Path) -> None:
         assert len(box.blobs()) == 1
 
     run_in(tmp_path, work)
+
+
+def test_chunks_move_to_the_disks_of_another_class(tmp_path: Path) -> None:
+    data = pattern(9000)
+
+    async def go() -> None:
+        classes = {"STANDARD": (0, 1), "GLACIER": (2, 3)}
+        async with opened(tmp_path, SMALL, 4, classes) as box:
+
+            def disks() -> set[str]:
+                """By whose directory a file lies in."""
+                return {path.relative_to(tmp_path).parts[0] for path in box.blobs() + box.guests()}
+
+            made = await box.put("k", data, bucket=CHUNKED)
+            assert disks() == {"0", "1"}
+            for name, lies in (("GLACIER", {"2", "3"}), ("STANDARD", {"0", "1"})):
+                page = await box.node.list_versions(CHUNKED, VersionListQuery())
+                await box.node.change_class(CHUNKED, page.versions[0], name)
+                await box.settle()
+                assert disks() == lies
+                info = await box.node.head(CHUNKED, key("k"))
+                assert info.chunks == ChunkLayout(5, 2048)
+                assert (info.etag, info.modified_ns) == (made.etag, made.modified_ns)
+                assert await box.read("k", bucket=CHUNKED) == data
+                assert box.check().is_sound
+
+    asyncio.run(asyncio.wait_for(go(), 60))
