@@ -268,7 +268,7 @@ class ObjectChanges:
 
     `removes_retention` takes the retention away (`retention` None alone does not), and `removes_remote` what a backend
     said. `keeps_other_metadata`: the names that `user_metadata` does not have stay as they are, else they go. What is
-    locked keeps its metadata.
+    locked keeps its metadata. `etag`, `modified_ns`: of a copy that its backend calls otherwise by now.
     """
 
     tags: Mapping[str, str] | None = None
@@ -281,6 +281,8 @@ class ObjectChanges:
     has_shard_index: bool | None = None
     remote: RemoteFacts | None = None
     removes_remote: bool = False
+    etag: str = ""
+    modified_ns: int = 0
 
 
 @light

@@ -67,7 +67,7 @@ def job_kinds(
         CreateInventoryJob(service, service.inventories, control, clock),
         BucketSummaryJob(node, _at_backends(service), control),
         PromoteJob(service, control, config.native.promote_from),
-        RechunkJob(node, node, control),
+        RechunkJob(node, node, control, service.resend),
         CopyBucketJob(service),
         MoveBucketJob(service),
         CleanupJob(clean),

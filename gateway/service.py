@@ -80,6 +80,7 @@ class SingleNodeService:
         self.cached: ObjectStore = node if cached is None else cached
         self.backends = None if cached is None else cached.backends
         self.accounts: AccountStore = FixedAccounts()
+        self.resend = None if cached is None else cached.resend
         self.blobs: Blobs | None = None if cached is None else cached.blobs
         self.backend_counts: BackendCounts | None = None
         self.bring = None if cached is None else cached.bring

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from core.chunks import ChunkRule, chunk_rule, made_rule
@@ -23,6 +23,7 @@ from core.errors import (
 )
 from core.job_table import BUCKET, parse_ref, ref_text
 from core.listing import VersionListQuery
+from core.names import ObjectKey
 from core.nodes import Rechunks
 from core.protocols import ObjectStore
 from core.types import Bucket, ObjectInfo
@@ -39,13 +40,19 @@ _PAGE = 500
 _WORKERS = 2
 
 
+Resend = Callable[[Bucket, ObjectKey], Awaitable[bool]]
+"""Sends an object that is here to its bucket's backend again; whether it was there as it is here."""
+
+
 @dataclass(frozen=True, slots=True)
 class RechunkOptions:
-    """`limit_bytes` and `chunk_bytes` None: as the bucket's settings say when the job gets to it."""
+    """`limit_bytes` and `chunk_bytes` None: as the bucket's settings say when the job gets to it. `syncs_remote`: what
+    was cut anew is sent to the bucket's backend again, in parts as it lies here."""
 
     prefix: str = ""
     limit_bytes: int | None = None
     chunk_bytes: int | None = None
+    syncs_remote: bool = False
 
     def rule(self, bucket: Bucket) -> ChunkRule:
         """The layout that objects are to have."""
@@ -70,6 +77,7 @@ class RechunkJob(OnDemand):
     store: ObjectStore
     node: Rechunks
     control: Buckets
+    resend: Resend | None = None
 
     name = RECHUNK
 
@@ -82,8 +90,11 @@ class RechunkJob(OnDemand):
         cut = f"from {rule.limit_bytes} bytes on in pieces of {rule.chunk_bytes}"
         context.say(f"bucket {bucket.name}, prefix {options.prefix!r}: {cut}")
 
+        syncs = options.syncs_remote and bucket.props.backend is not None
+
         async def one(info: ObjectInfo) -> None:
-            await self._one(context, bucket, info, rule)
+            if await self._one(context, bucket, info, rule) and syncs:
+                await self._send(context, bucket, info)
 
         await work_through(
             context, _versions(self.store, bucket, options.prefix, context), one, workers=_WORKERS
@@ -91,14 +102,15 @@ class RechunkJob(OnDemand):
 
     async def _one(
         self, context: JobContext, bucket: Bucket, info: ObjectInfo, rule: ChunkRule
-    ) -> None:
-        """Out of space, or a disk that is not there, ends the job; what is wrong with one object does not."""
+    ) -> bool:
+        """Whether it was cut. Out of space, or a disk that is not there, ends the job; what is wrong with one object
+        does not."""
         if info.is_delete_marker:
-            return
+            return False
         try:
             was_done = await self.node.rechunk(bucket, info.key, info.version_id, rule)
         except NotFound:
-            return
+            return False
         except (CustomerKeyRequired, Invalid, PreconditionFailed) as error:
             logger.info("job %s leaves %r as it is: %r", context.job_id, info.key, error)
             context.count(skipped_objects=1)
@@ -112,6 +124,19 @@ class RechunkJob(OnDemand):
                 context.count(objects=1, size_bytes=info.size_bytes)
             else:
                 context.count(skipped_objects=1)
+            return was_done
+        return False
+
+    async def _send(self, context: JobContext, bucket: Bucket, info: ObjectInfo) -> None:
+        """A backend that does not take one object does not end the job."""
+        if self.resend is None:
+            return
+        try:
+            if await self.resend(bucket, info.key):
+                context.count(sent_objects=1)
+        except StoreError as error:
+            logger.warning("job %s: %r was not sent: %r", context.job_id, info.key, error)
+            context.count(failed_objects=1)
 
 
 async def _versions(

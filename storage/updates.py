@@ -80,6 +80,8 @@ def update_object(tx: Transaction, bucket: Bucket, update: Update) -> ObjectInfo
             attributes=attributes,
             has_shard_index=has_index,
             remote=None if changes.removes_remote else changes.remote or whole.info.remote,
+            etag=changes.etag or whole.info.etag,
+            modified_ns=changes.modified_ns or whole.info.modified_ns,
         ),
         stamp=stamp,
         sidecar_id=stamp,

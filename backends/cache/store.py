@@ -17,6 +17,7 @@ from backends.cache.flights import Flights
 from backends.cache.inventories import StoredInventories
 from backends.cache.listing import Listing
 from backends.cache.reading import Reading
+from backends.cache.resending import Resending
 from backends.cache.upload_ledger import UploadLedger
 from backends.cache.uploads import Uploads
 from backends.cache.usage import Usage
@@ -57,6 +58,7 @@ class CachedStore:
         self.get = usage.get
         self.blobs = CachedBlobs(node, backends, reading, usage.get)
         self.bring = reading.bring
+        self.resend = Resending(node, writing).resend
         self.put = writing.put
         self.changing_there = writing.changing_there
         self.delete = writing.delete

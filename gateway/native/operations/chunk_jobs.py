@@ -9,9 +9,8 @@ from core import chunks
 from core.claims import Permission
 from core.configs.sections import parse_size
 from core.errors import InvalidArgument
-from core.names import MAX_KEY_BYTES
+from core.names import MAX_KEY_BYTES, ObjectKey
 from gateway.native.call import NativeCall, NativeResponse, Row
-from gateway.native.faults import NotServed
 from gateway.native.operations.jobs import ask_for
 from jobs.rechunk import RECHUNK, RechunkOptions, rechunk_arguments
 
@@ -25,12 +24,14 @@ async def rechunk(call: NativeCall) -> NativeResponse:
         _prefix(fields.get("prefix")),
         _size(fields, "objsize-limit", 0, chunks.MAX_MONOLITHIC_BYTES),
         _size(fields, "chunk-size", chunks.MIN_CHUNK_BYTES, chunks.MAX_CHUNK_BYTES, or_zero=True),
+        _flag(fields, "sync-remote"),
     )
-    if _flag(fields, "sync-remote"):
+    if options.syncs_remote:
         if bucket.props.backend is None:
             reason = "the bucket has no backend to upload to"
             raise InvalidArgument(name="sync-remote", value="true", reason=reason)
-        raise NotServed(reason="objects are not uploaded to their backend again")
+        some_key = ObjectKey(f"{options.prefix}any")
+        await call.require("s3:PutObject", Permission.PUT, bucket, some_key)
     return await ask_for(call, RECHUNK, rechunk_arguments(bucket, options))
 
 
