@@ -156,3 +156,29 @@ def test_an_object_that_changes_on_the_way_is_never_mixed(front: Front, remote: 
     deadline = time.monotonic() + 20
     while thing.get_reader(latest=True).read_all() != bodies[-1]:
         assert time.monotonic() < deadline
+
+
+def test_copies_are_cut_anew_and_sent_as_they_lie(front: Front, remote: str) -> None:
+    data = pattern(11 * MIB)
+    etag = front.put_there(remote, "k", data)
+    thing = front.bucket(remote).object("k")
+    assert thing.get_reader().read_all() == data
+
+    def rechunk(**value: object) -> None:
+        named = {name.replace("_", "-"): each for name, each in value.items()}
+        message = {"action": "rechunk", "name": "", "value": named}
+        reply = front.ask("POST", f"/v1/buckets/{remote}?provider=aws", json=message)
+        assert reply.status_code == 200, reply.text
+        succeeded(front.sdk, reply.text)
+
+    rechunk(objsize_limit=MIB, chunk_size=2 * MIB)
+    assert chunks(front, remote, "k") == (6, 2 * MIB)
+    assert front.s3.head_object(Bucket=remote, Key="k")["ETag"].strip('"') == etag
+    assert front.there.head_object(Bucket=remote, Key="k")["ETag"].strip('"') == etag
+    rechunk(objsize_limit=MIB, chunk_size=5 * MIB, sync_remote=True)
+    there = front.there.head_object(Bucket=remote, Key="k")["ETag"].strip('"')
+    assert there.endswith("-3")
+    assert front.s3.head_object(Bucket=remote, Key="k")["ETag"].strip('"') == there
+    assert front.read_there(remote, "k") == data
+    assert thing.get_reader(latest=True).read_all() == data
+    assert chunks(front, remote, "k") == (3, 5 * MIB), "the copy is the same still"
