@@ -124,7 +124,7 @@ class LifecycleJob:
         return True
 
     def is_needed(self) -> bool:
-        return any(_is_active(bucket) for bucket in self.control.buckets())
+        return any(is_active(bucket.props.lifecycle) for bucket in self.control.buckets())
 
     async def run(self, context: JobContext) -> None:
         run = _Run(self, context, Rate(self.actions_per_s, self.monotonic_s))
@@ -149,14 +149,9 @@ class LifecycleJob:
             bucket = self.control.bucket(BucketRef(BucketName(name)))
             if bucket is None:
                 raise InvalidArgument(name="bucket", value=name, reason="there is no such bucket")
-            return [bucket] if bucket.props.backend is None else []
-        found = [each for each in self.control.buckets() if _is_active(each)]
+            return [bucket]
+        found = [each for each in self.control.buckets() if is_active(each.props.lifecycle)]
         return sorted(found, key=lambda bucket: bucket.bucket_id)
-
-
-def _is_active(bucket: Bucket) -> bool:
-    """Of what lives elsewhere, the provider's own rules decide."""
-    return bucket.props.backend is None and is_active(bucket.props.lifecycle)
 
 
 class _Run:
