@@ -134,7 +134,11 @@ class FlightReader:
             try:
                 self._open(source.told.files[number], number)
             except OSError:
-                # It was published and has been replaced, or was given up.
+                # It was published and has been replaced, or is being given up: which of them is told in a moment.
+                while not source.state.is_final:
+                    await source.wait()
+                if source.state is FlightState.FAILED:
+                    raise broken(self._wanted, "it could not be fetched to its end") from None
                 await self._go_alone()
                 return None
             ready = min(source.ready_bytes, end, (number + 1) * piece_bytes)

@@ -158,6 +158,24 @@ def test_the_end_is_held_back_until_the_whole_was_verified(tmp_path: Path) -> No
     run(work())
 
 
+def test_who_comes_late_to_a_fetch_that_failed_is_told(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with far_bucket(tmp_path) as far:
+            far.place(BIG)
+            far.backend.faults.wrongs.flipped_at = 10
+            reader = await far.one.open()
+            # All that was fetched is given up before anything of it is read.
+            for _ in range(500):
+                if far.backend.faults.reads[0].is_closed:
+                    break
+                await asyncio.sleep(0.01)
+            await settled(far.one)
+            with pytest.raises(BackendBroken):
+                await read_to_end(reader)
+
+    run(work())
+
+
 def test_a_small_object_that_is_wrong_is_an_error_for_all(tmp_path: Path) -> None:
     async def work() -> None:
         async with far_bucket(tmp_path) as far:
