@@ -40,6 +40,11 @@ remote *args:
 crash *args:
     {{python}} -m pytest tests/crash {{args}}
 
+# The long crash runs: of buckets of our own, and of buckets with a provider behind
+soak kills="100":
+    {{python}} -m tests.crash.soak --kills {{kills}}
+    {{python}} -m tests.crash.soak_remote --kills {{kills}}
+
 # Everything that CI runs
 check:
     ./dev test
