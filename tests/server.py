@@ -50,6 +50,17 @@ class ServerOptions:
     start_timeout_s: float = 30.0
 
 
+_SETTINGS = ("WEIR_", "AWS_", "AZURE_", "GS_", "GOOGLE_", "OCI_")
+# A provider that a test names without having one behind is nowhere: nothing leaves this machine.
+_LOOPBACK_ALONE = {
+    **dict.fromkeys(
+        ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"
+    ),
+    **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
 class ServerFailedError(RuntimeError):
     """The process did not come up; the message holds its log."""
 
@@ -211,8 +222,9 @@ class Server:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("WEIR_", "AWS_")) and not name.lower().endswith("_proxy")
+            if not name.startswith(_SETTINGS) and not name.lower().endswith("_proxy")
         }
+        kept |= _LOOPBACK_ALONE
         kept["WEIR_ROOT_ACCESS_KEY"] = ROOT_KEYS.access_key
         kept["WEIR_ROOT_SECRET_KEY"] = ROOT_KEYS.secret_key
         kept["PYTHONPATH"] = str(REPOSITORY)

@@ -45,9 +45,11 @@ def test_lists(server: Server, bucket: Bucket, http: requests.Session) -> None:
 def test_other_providers(
     server: Server, bucket: Bucket, http: requests.Session, scheme: str
 ) -> None:
-    reply = http.get(f"{server.endpoint}/{scheme}/{bucket.name}/k", timeout=10)
-    assert reply.status_code == 404
-    assert f"{scheme}://{bucket.name}" in json.loads(reply.text)["message"]
+    """None of them can be asked: there are no credentials, or nobody answers."""
+    reply = http.get(f"{server.endpoint}/{scheme}/{bucket.name}/k", timeout=60)
+    assert 400 <= reply.status_code < 500
+    message = json.loads(reply.text)["message"]
+    assert f"{scheme}://{bucket.name}" in message or "account of oci needs" in message
 
 
 def test_buckets_are_not_removed_by_typing(

@@ -223,7 +223,6 @@ def test_a_get_without_a_message_lists(
         {"prefix": "a/../b"},
         {"uuid": "a b"},
         {"flags": str(1 << 0 | 1 << 9)},
-        {"flags": str(1 << 15)},
         {"target": "elsewhere"},
         [],
         "list",
@@ -238,6 +237,18 @@ def test_nonsense_is_refused(
         timeout=10,
     )
     assert reply.status_code == 400, reply.text
+
+
+def test_a_bucket_without_an_inventory_cannot_answer_from_it(
+    bucket: Bucket, server: Server, http: requests.Session
+) -> None:
+    reply = http.get(
+        f"{server.endpoint}/v1/buckets/{bucket.name}",
+        json={"action": "list", "value": {"flags": str(1 << 15)}},
+        timeout=10,
+    )
+    assert reply.status_code == 404
+    assert "create-inventory" in reply.text
 
 
 @pytest.mark.parametrize(
