@@ -18,6 +18,7 @@ from backends.ais_facts import (
     unpack_attributes,
 )
 from backends.incoming import Incoming
+from backends.numbers import decimal
 from backends.outgoing import Outgoing
 from core.accounts import Account
 from core.backends import BackendFeatures, BackendPart, RemoteBucket
@@ -273,10 +274,11 @@ def _reader(
     first, size_bytes = 0, length
     if response.status == 206:
         span, _, size = response.headers.get("content-range", "").rpartition("/")
-        start = span.removeprefix("bytes ").partition("-")[0]
-        if not (start.isascii() and start.isdecimal() and size.isascii() and size.isdecimal()):
+        start = decimal(span.removeprefix("bytes ").partition("-")[0])
+        whole = decimal(size)
+        if start is None or whole is None:
             raise broken(bucket, key, "a range without its place")
-        first, size_bytes = int(start), int(size)
+        first, size_bytes = start, whole
     info = info_of_headers(key, response.headers, size_bytes)
     if if_match and (info.remote is None or info.remote.etag != if_match):
         raise PreconditionFailed(condition="If-Match")
@@ -286,10 +288,10 @@ def _reader(
 
 
 def _length(response: aiohttp.ClientResponse, bucket: str, key: str) -> int:
-    written = response.headers.get("content-length", "")
-    if not (written.isascii() and written.isdecimal()):
+    length = decimal(response.headers.get("content-length", ""))
+    if length is None:
         raise broken(bucket, key, "no length")
-    return int(written)
+    return length
 
 
 def _written_range(byte_range: ByteRange | None) -> str:

@@ -14,6 +14,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from backends.numbers import decimal
 from core.accounts import Account
 from core.errors import (
     BackendBroken,
@@ -200,8 +201,7 @@ async def _error_of(response: aiohttp.ClientResponse, bucket: str, key: str) -> 
             return BackendDenied(provider=PROVIDER, bucket=bucket, reason=reason)
         case 416:
             _, _, size = response.headers.get("content-range", "").rpartition("/")
-            size_bytes = int(size) if size.isascii() and size.isdecimal() else 0
-            return InvalidRange(requested=None, size_bytes=size_bytes)
+            return InvalidRange(requested=None, size_bytes=decimal(size) or 0)
         case 429 | 503 | 423 | 409:
             # 409: somebody else brings the same object in there.
             return BackendBusy(
@@ -233,4 +233,5 @@ async def _said(response: aiohttp.ClientResponse) -> Mapping[str, Any]:
 
 def _pause_s(response: aiohttp.ClientResponse) -> int:
     written = response.headers.get("retry-after", "")
-    return min(int(written), 60) if written.isascii() and written.isdecimal() else 1
+    pause_s = decimal(written)
+    return 1 if pause_s is None else min(pause_s, 60)

@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote
 
 from multidict import CIMultiDictProxy
 
+from backends.numbers import nanoseconds
 from core.errors import NoSuchUpload
 from core.names import ObjectKey
 from core.types import ObjectAttributes, ObjectInfo, RemoteFacts
@@ -88,7 +89,7 @@ def info_of_entry(entry: Mapping[str, Any]) -> ObjectInfo | None:
     checksum = str(entry.get("cs", ""))
     return _info(
         ObjectKey(name),
-        size if isinstance(size, int) and size >= 0 else 0,
+        size if isinstance(size, int) and 0 <= size < 2**63 else 0,
         etag=said.get("ETag", ""),
         checksum=("", checksum),
         version=str(entry.get("v", "")),
@@ -157,7 +158,7 @@ def _unquoted(text: str) -> str:
 
 def _http_time_ns(written: str) -> int:
     try:
-        return max(0, int(parsedate_to_datetime(written).timestamp())) * 10**9
+        return nanoseconds(parsedate_to_datetime(written).timestamp())
     except (TypeError, ValueError, OverflowError):
         return 0
 
@@ -165,6 +166,6 @@ def _http_time_ns(written: str) -> int:
 def _iso_time_ns(written: str) -> int:
     try:
         when = datetime.fromisoformat(written)
-        return max(0, int(when.replace(tzinfo=when.tzinfo or UTC).timestamp())) * 10**9
+        return nanoseconds(when.replace(tzinfo=when.tzinfo or UTC).timestamp())
     except (ValueError, OverflowError):
         return 0

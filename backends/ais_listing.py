@@ -28,6 +28,7 @@ async def list_page(client: AisClient, bucket: str, query: ListQuery) -> ListPag
     while is_truncated and len(entries) + len(groups) < query.limit:
         left = query.limit - len(entries) - len(groups)
         found, is_truncated = await _flat_page(client, bucket, query.prefix, after, left)
+        before = after
         for info in found:
             if info.key.encode() <= after.encode():
                 continue
@@ -41,6 +42,8 @@ async def list_page(client: AisClient, bucket: str, query: ListQuery) -> ListPag
             else:
                 entries.append(info)
                 last = after = info.key
+        if is_truncated and after == before:
+            raise broken(bucket, "", "a listing that does not get on")
         if not query.delimiter:
             break
     return ListPage(entries, groups, is_truncated, last if is_truncated else "")

@@ -13,6 +13,7 @@ from azure.core.exceptions import (
     IncompleteReadError,
 )
 
+from backends.numbers import decimal
 from core.errors import (
     BackendBroken,
     BackendBusy,
@@ -131,9 +132,9 @@ def _of_response(error: HttpResponseError, bucket: str, key: str) -> StoreError:
 
 def _size_of(headers: Mapping[str, str]) -> int:
     _, _, size = headers.get("content-range", "").rpartition("/")
-    return int(size) if size.isascii() and size.isdecimal() else 0
+    return decimal(size) or 0
 
 
 def _pause_s(headers: Mapping[str, str]) -> int:
-    written = headers.get("retry-after", "")
-    return min(int(written), 60) if written.isascii() and written.isdecimal() else 1
+    pause_s = decimal(headers.get("retry-after", ""))
+    return 1 if pause_s is None else min(pause_s, 60)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
+from backends.numbers import nanoseconds
 from core.names import ObjectKey
 from core.types import ObjectAttributes, ObjectInfo, RemoteFacts
 
@@ -116,12 +117,12 @@ def http_time_ns(written: str) -> int:
     """The time of a header; 0 if it is none."""
     try:
         return time_ns(parsedate_to_datetime(written))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0
 
 
 def time_ns(when: datetime) -> int:
-    return int(when.timestamp()) * 10**9
+    return nanoseconds(when.timestamp())
 
 
 def _written(name: str, value: str) -> tuple[str, str]:

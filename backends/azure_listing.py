@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from backends.azure_errors import translated
+from backends.azure_errors import broken, translated
 from backends.azure_facts import attributes_of, make_info, time_ns
 from core.listing import Detail, ListPage, ListQuery
 from core.names import ObjectKey
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MAX_PAGE = 5000
 _MAX_PLACES = 4096
+_MAX_EMPTY_PAGES = 1000
 
 
 class AzureListing:
@@ -35,11 +36,16 @@ class AzureListing:
             return ListPage((), (), is_truncated=False)
         container = service.get_container_client(bucket)
         token = self._places.get((bucket, query.prefix, query.delimiter, query.after), "")
-        while True:
+        for _ in range(_MAX_EMPTY_PAGES):
+            before = token
             found, token = await _provider_page(container, bucket, query, token)
             kept = [each for each in found if each.name.encode() > query.after.encode()]
             if kept or not token:
                 break
+            if token == before:
+                raise broken(bucket, "", "a listing that does not get on")
+        else:
+            raise broken(bucket, "", "a listing of nothing, without end")
         # Names and prefixes come apart, and an older service's order may be another one than UTF-8's.
         kept.sort(key=lambda each: each.name.encode())
         cut = kept[: query.limit]

@@ -6,6 +6,7 @@ from backends.azure_client import Answer
 from backends.azure_errors import broken
 from backends.azure_facts import PROVIDER, info_of_headers, is_directory
 from backends.incoming import Incoming
+from backends.numbers import decimal
 from core.errors import InvalidRange, NoSuchKey
 from core.names import ObjectKey
 from core.ranges import resolve_range
@@ -27,22 +28,22 @@ def reader_of(
         if length == 0:
             raise InvalidRange(requested=byte_range, size_bytes=0)
         raise broken(bucket, key, "the whole object where a range was asked for")
-    first, _, size = answer.headers.get("content-range", "").removeprefix("bytes ").partition("/")
-    first = first.partition("-")[0]
-    if not (first.isdecimal() and size.isdecimal()):
+    span, _, size = answer.headers.get("content-range", "").removeprefix("bytes ").partition("/")
+    first, size_bytes = decimal(span.partition("-")[0]), decimal(size)
+    if first is None or size_bytes is None:
         raise broken(bucket, key, "a range without its place")
-    info = info_of_headers(key, answer.headers, int(size))
-    if byte_range is None or resolve_range(info, byte_range) != (int(first), length):
+    info = info_of_headers(key, answer.headers, size_bytes)
+    if byte_range is None or resolve_range(info, byte_range) != (first, length):
         raise broken(bucket, key, "another range than was asked for")
-    return Incoming(answer.response, info, int(first), length, provider=PROVIDER, bucket=bucket)
+    return Incoming(answer.response, info, first, length, provider=PROVIDER, bucket=bucket)
 
 
 def length_of(answer: Answer, bucket: str, key: str) -> int:
     """How many bytes an answer promises."""
-    written = answer.headers.get("content-length", "")
-    if not (written.isascii() and written.isdecimal()):
+    length = decimal(answer.headers.get("content-length", ""))
+    if length is None:
         raise broken(bucket, key, "no length")
-    return int(written)
+    return length
 
 
 def written_range(byte_range: ByteRange | None) -> str:

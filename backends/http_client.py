@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ipaddress
 import socket
 import ssl
 from collections.abc import Mapping
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from backends.numbers import decimal
 from core.accounts import Account
+from core.egress import PUBLIC, parse_ip
 from core.errors import (
     BackendBroken,
     BackendBusy,
@@ -34,6 +36,7 @@ from core.types import ByteRange
 
 _PROVIDER = "ht"
 _MAX_REDIRECTS = 5
+_MAX_HELD = 10_000
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONNECT_S, _READ_S = 10, 300
 
@@ -44,6 +47,7 @@ class HttpClient:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._session: aiohttp.ClientSession | None = None
+        self._resolver = _Resolver()
 
     async def send(
         self, method: str, bucket: str, key: str, headers: Mapping[str, str] | None = None
@@ -125,7 +129,10 @@ class HttpClient:
     async def _may_follow(self, target: SplitResult, origin: SplitResult) -> bool:
         if self._account.settings.get("private_redirects", "").lower() == "true":
             return True
-        return await _is_public(target) or not await _is_public(origin)
+        if not await _is_public(origin):
+            return True
+        self._resolver.hold(target.hostname or "")
+        return await _is_public(target)
 
     def _origin(self, bucket: str) -> SplitResult:
         written = self._account.endpoint.replace("{bucket}", quote(bucket, safe=""))
@@ -156,13 +163,49 @@ class HttpClient:
             if self._account.settings.get("ca_file"):
                 trusted = ssl.create_default_context(cafile=self._account.settings["ca_file"])
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ssl=trusted),
+                connector=aiohttp.TCPConnector(
+                    limit=0, keepalive_timeout=30, ssl=trusted, resolver=self._resolver
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=True,
                 timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_S, sock_read=_READ_S),
             )
         return self._session
+
+
+class _Resolver(AbstractResolver):
+    """Resolves, and gives only public addresses of hosts that are held to them. What it gives is what is connected
+    to: a name that was public when it was looked at is not somewhere else a moment later."""
+
+    def __init__(self) -> None:
+        self._held: set[str] = set()
+        self._resolver: aiohttp.ThreadedResolver | None = None
+
+    def hold(self, host: str) -> None:
+        """Hold a host to public addresses from now on."""
+        if len(self._held) >= _MAX_HELD:
+            self._held.clear()
+        self._held.add(_bare(host))
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        if self._resolver is None:
+            self._resolver = aiohttp.ThreadedResolver()
+        found = await self._resolver.resolve(host, port, family)
+        if _bare(host) in self._held and not all(
+            _is_public_address(each["host"]) for each in found
+        ):
+            raise OSError("a redirect into a private network")
+        return found
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+def _bare(host: str) -> str:
+    return host.lower().rstrip(".")
 
 
 def _parsed(written: str) -> SplitResult | None:
@@ -197,9 +240,14 @@ async def _is_public(server: SplitResult) -> bool:
         found = await asyncio.get_running_loop().getaddrinfo(
             server.hostname, server.port or 80, type=socket.SOCK_STREAM
         )
-        return all(ipaddress.ip_address(each[4][0]).is_global for each in found)
     except (OSError, ValueError):
         return True
+    return all(_is_public_address(str(each[4][0])) for each in found)
+
+
+def _is_public_address(written: str) -> bool:
+    address = parse_ip(written)
+    return address is not None and PUBLIC.allows(address)
 
 
 def _error_of(
@@ -216,8 +264,7 @@ def _error_of(
             return BackendDenied(provider=_PROVIDER, bucket=bucket, reason=reason)
         case 416:
             _, _, size = response.headers.get("content-range", "").rpartition("/")
-            size_bytes = int(size) if size.isascii() and size.isdecimal() else 0
-            return InvalidRange(requested=byte_range, size_bytes=size_bytes)
+            return InvalidRange(requested=byte_range, size_bytes=decimal(size) or 0)
         case 429 | 503:
             return BackendBusy(
                 provider=_PROVIDER, bucket=bucket, reason=reason, retry_after_s=_pause_s(response)
@@ -230,7 +277,8 @@ def _error_of(
 
 def _pause_s(response: aiohttp.ClientResponse) -> int:
     written = response.headers.get("retry-after", "")
-    return min(int(written), 60) if written.isascii() and written.isdecimal() else 1
+    pause_s = decimal(written)
+    return 1 if pause_s is None else min(pause_s, 60)
 
 
 def _broken(bucket: str, key: str, reason: str) -> BackendBroken:

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
+from backends.numbers import decimal, nanoseconds
 from core.errors import BackendBroken
 from core.names import ObjectKey
 from core.types import ObjectAttributes, ObjectInfo, RemoteFacts
@@ -44,17 +45,16 @@ def info_of(key: ObjectKey, headers: Mapping[str, str], size_bytes: int) -> Obje
 
 def length_of(headers: Mapping[str, str]) -> int | None:
     """How many bytes a body is promised to have; None where that is not said."""
-    written = headers.get("content-length", "")
-    return int(written) if written.isascii() and written.isdecimal() else None
+    return decimal(headers.get("content-length", ""))
 
 
 def place_of(headers: Mapping[str, str], bucket: str, key: str) -> tuple[int, int]:
     """Where a range begins, and the size of the whole. Raises BackendBroken."""
     unit, _, place = headers.get("content-range", "").partition(" ")
     span, _, size = place.partition("/")
-    first = span.partition("-")[0]
-    if unit == "bytes" and all(each.isascii() and each.isdecimal() for each in (first, size)):
-        return int(first), int(size)
+    first, whole = decimal(span.partition("-")[0]), decimal(size)
+    if unit == "bytes" and first is not None and whole is not None:
+        return first, whole
     raise BackendBroken(
         provider="ht", bucket=bucket, key=key, reason="a range without its place", retry_after_s=1
     )
@@ -87,6 +87,6 @@ def _md5(headers: Mapping[str, str]) -> bytes:
 
 def _time_ns(written: str) -> int:
     try:
-        return max(0, int(parsedate_to_datetime(written).timestamp())) * 10**9
+        return nanoseconds(parsedate_to_datetime(written).timestamp())
     except (TypeError, ValueError, OverflowError):
         return 0

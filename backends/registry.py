@@ -66,6 +66,7 @@ _ASKED = {
     "ht": ("original_url",),
 }
 """Of a bucket's properties `extra.PROVIDER.*`, those that say by which way it is reached."""
+_REGIONS = frozenset({"cloud_region", "region"})
 _SECTION = {"ht": "http"}
 """Of providers whose properties are not called as they are."""
 
@@ -149,7 +150,7 @@ class OpenBackends:
         name = way.account or cluster or space
         account = self._accounts.account(way.provider, name)
         if account is None:
-            is_told = way.provider != "ais" and not way.account and any(way.extra)
+            is_told = not way.account and _tells_all(way)
             if name and not is_told:
                 raise NoSuchAccount(account=name, provider=way.provider)
             account = self._accounts.account(way.provider, "") or Account(way.provider)
@@ -166,6 +167,13 @@ class _Way:
     account: str = ""
     namespace: str = ""
     extra: tuple[str, ...] = ()
+
+
+def _tells_all(way: _Way) -> bool:
+    """Whether a bucket says by itself where and as whom it is reached. A region does not, and is noted of any bucket:
+    with an account that was removed, another account's bucket of the name would be taken for it."""
+    asked = zip(_ASKED.get(way.provider, ()), way.extra, strict=False)
+    return any(said for name, said in asked if name not in _REGIONS)
 
 
 def _derived(account: Account, extra: tuple[str, ...]) -> Account:

@@ -17,6 +17,8 @@ KEPT = "ListDocument"
 
 _ROOT = b"<ListBucketResult"
 _HEAD_BYTES = 1000
+_MAX_TAGS = 200_000
+"""Five times what 1,000 keys have that say all there is to say. Elements take much more memory than their text."""
 
 
 @dataclass(slots=True)
@@ -44,6 +46,8 @@ def keep_document(
 
 def parsed_sync(document: bytes) -> ListDocument:
     """Raises ValueError."""
+    if document.count(b"<") > _MAX_TAGS:
+        raise ValueError("more than a page")
     try:
         root = ElementTree.fromstring(document)
     except ElementTree.ParseError as error:

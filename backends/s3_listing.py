@@ -118,7 +118,7 @@ def _entry(said: Mapping[str, str], dialect: Dialect) -> ObjectInfo:
     etag, when = bare(said.get("ETag", "")), moment(said.get("LastModified", ""))
     return ObjectInfo(
         ObjectKey(_name(said["Key"])),
-        max(int(said["Size"]), 0),
+        _size(said["Size"]),
         etag,
         0 if when is None else modified_ns(when),
         _attributes(said.get("StorageClass") or "STANDARD"),
@@ -126,6 +126,14 @@ def _entry(said: Mapping[str, str], dialect: Dialect) -> ObjectInfo:
         remote=RemoteFacts(dialect.provider, etag),
         is_cached=False,
     )
+
+
+def _size(said: str) -> int:
+    """Raises ValueError for what no object has."""
+    size_bytes = max(int(said), 0)
+    if size_bytes >= 2**63:
+        raise ValueError("a size without bounds")
+    return size_bytes
 
 
 @lru_cache(maxsize=64)

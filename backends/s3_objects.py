@@ -17,9 +17,11 @@ from email.utils import parsedate_to_datetime
 from typing import assert_never
 from urllib.parse import urlencode
 
+from backends.numbers import nanoseconds
 from backends.s3_options import Dialect
 from core.errors import BackendBroken, InvalidArgument
 from core.names import ObjectKey
+from core.told_attributes import plain
 from core.types import (
     BoundedRange,
     ByteRange,
@@ -175,7 +177,7 @@ def modified_ns(said: str | datetime) -> int:
     """A time of HTTP or of a listing, at whole seconds, as headers tell it; 0 if it can't be read."""
     try:
         moment = said if isinstance(said, datetime) else parsedate_to_datetime(said)
-        return max(int(moment.timestamp()), 0) * _NS
+        return nanoseconds(moment.timestamp())
     except (ValueError, TypeError, OverflowError):
         return 0
 
@@ -186,8 +188,9 @@ def now_ns(headers: Mapping[str, str]) -> int:
 
 
 def bare(etag: str) -> str:
-    """An ETag without its quotes, and not longer than any is."""
-    return etag.strip().removeprefix("W/").strip('"')[:256]
+    """An ETag without its quotes, not longer than any is, and without what no header can say (those of documents may
+    have it)."""
+    return plain(etag.strip().removeprefix("W/").strip('"')[:256])
 
 
 def etag_of_parts(etags: Sequence[str]) -> str:

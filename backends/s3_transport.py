@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MAX_ANSWER_BYTES = 16 * 1024**2
 """Of an answer that is not an object's bytes: a page of 1,000 keys of 1,024 bytes each, percent-encoded, fits well."""
 
+_ENTITY = tuple("<!ENTITY".encode(each) for each in ("utf-8", "utf-16-le", "utf-16-be"))
+
 SLOW_OPERATION_S = 900.0
 """How long the server may take over what is answered with XML: completing an upload and copies take minutes."""
 
@@ -115,7 +117,7 @@ class S3Session(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no typ
         if is_body:
             return answer
         try:
-            answer._content = await _bounded(response)
+            answer._content = _without_entities(await _bounded(response))
         except BaseException:
             response.close()
             raise
@@ -150,6 +152,13 @@ class S3Session(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no typ
 
 def _nothing(_: bool) -> None:
     """The deadline is over."""
+
+
+def _without_entities(document: bytes) -> bytes:
+    """No S3 server defines any, and a document of a few MiB may become gigabytes by them. Raises ValueError."""
+    if any(each in document for each in _ENTITY):
+        raise ValueError("a document that defines entities")
+    return document
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

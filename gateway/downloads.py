@@ -5,9 +5,9 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from core.control import ControlStore, KeyService
+from core.egress import EgressRules
 from core.protocols import ObjectStore
 from gateway.config import Config
-from jobs.downloads.egress import EgressRules
 from jobs.downloads.job import DownloadJob, DownloadRules
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterable, AsyncIterator
+from urllib.parse import unquote
 
 from backends.cache.store import CachedStore
 from backends.presigned import PassedAnswer, PresignedRelay, SignedRequest
@@ -52,11 +53,14 @@ class PresignedPassing:
         is_read = request.method in _READS
         if region is None or not (is_read or (request.method in _WRITES and request.key)):
             return None
+        raw_key = _raw_key(request)
+        if any(part in (".", "..") for part in unquote(raw_key).split("/")):
+            return None  # what servers take for another path than the bucket's
         key = parse_object_key(request.key) if request.key else None
         signed = SignedRequest(
             request.method,
             remote_name(bucket),
-            _raw_key(request),
+            raw_key,
             request.raw_query.decode("latin-1"),
             request.headers,
             region,

@@ -19,6 +19,7 @@ from core.events import Change, event_of, message, rules_for
 from core.names import ObjectKey
 from core.nodes import StorageNode
 from core.protocols import Clock
+from core.told_attributes import sayable
 from core.types import Bucket, ObjectAttributes, ObjectChanges, ObjectInfo, RemoteFacts
 
 _log = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ def sent_attributes(attributes: ObjectAttributes, *, has_tags: bool) -> ObjectAt
 
 def copy_info(answer: ObjectInfo, attributes: ObjectAttributes) -> ObjectInfo:
     """The record of a copy: as the backend shows the object, and what of it is only ours."""
+    answer = sayable(answer)
     seen = answer.attributes
     kept = replace(
         seen,

@@ -11,6 +11,7 @@ from core.backends import Backend, Backends, remote_name
 from core.configs.sections import is_on
 from core.configs.versioning import Versioning
 from core.names import ObjectKey
+from core.told_attributes import sayable
 from core.types import NOBODY, Bucket, ObjectInfo, RemoteFacts
 
 _DISABLE_COLD_GET = 1 << 11
@@ -91,6 +92,7 @@ class Wanted:
 
     def seen(self, info: ObjectInfo) -> ObjectInfo:
         """What a backend said of it, as clients are to see it: under its key here, and the bucket owner's own."""
+        info = sayable(info)
         attributes = info.attributes
         if attributes.owner_id == NOBODY:
             attributes = replace(attributes, owner_id=self.view.bucket.owner.user_id)

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from core.claims import Permission
-from core.errors import Denied, InvalidArgument, InvalidBucketName
+from core.errors import BucketExists, Denied, InvalidArgument, InvalidBucketName
 from core.names import SYSTEM_BUCKETS, BucketRef, parse_native_bucket_name
 from gateway.native.call import NativeCall
 from gateway.native.request import bucket_ref
@@ -33,12 +33,30 @@ async def admit_new_bucket(call: NativeCall, ref: BucketRef) -> None:
     check_new_bucket(ref)
     if ref.is_remote:
         await admit_to_backends(call)
+    else:
+        _check_bare_name(call, ref)
     if ref.name in SYSTEM_BUCKETS:
         # What the store makes of everybody's objects goes there.
         await call.require("weir:CreateSystemBucket", Permission.ADMIN)
     # Policies of users say which buckets they may make, by name.
     of_new = replace(call, request=replace(call.request, names=(ref.name.encode(),)))
     await of_new.require("s3:CreateBucket", Permission.CREATE_BUCKET)
+
+
+def _check_bare_name(call: NativeCall, ref: BucketRef) -> None:
+    """S3 clients say bare names alone. What such a name means to others, nobody but root changes: a bucket of one's own
+    would have what they write to theirs, and one in a namespace would leave theirs without a name. Raises
+    BucketExists."""
+    user = call.identity.user
+    if user is not None and user.is_root:
+        return
+    same = [each for each in call.store.all_buckets() if each.name == ref.name]
+    if any(each.ref.is_plain for each in same):
+        return
+    for each in same:
+        is_others = user is None or each.owner.user_id != user.user_id
+        if is_others and (ref.is_plain or each.props.backend is not None):
+            raise BucketExists(bucket=ref.name, ref=ref)
 
 
 async def admit_to_backends(call: NativeCall) -> None:

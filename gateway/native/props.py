@@ -111,6 +111,7 @@ _PROPERTIES: Mapping[str, _Property] = {
     "extra.custom": _Property("", TEXT),
 }
 _OF_BACKENDS = ("extra.aws.", "extra.gcp.", "extra.oci.", "extra.http.")
+_SERVERS = ("extra.aws.endpoint", "extra.http.original_url")
 _SECTIONS = frozenset(name.partition(".")[0] for name in _PROPERTIES)
 _BINDING = "backend_bck"
 _EXCLUSIVE_FEATURES = 1 << 11 | 1 << 12
@@ -216,6 +217,12 @@ def in_region(props: BucketProps, region: str) -> BucketProps:
         return props
     sections = {**native.sections, "extra.aws.cloud_region": json.dumps(region)}
     return replace(props, native=replace(native, sections=sections))
+
+
+def is_moved(old: BucketProps, new: BucketProps) -> bool:
+    """Whether a bucket is at another server than it was, whose objects are others."""
+    before, after = old.native.sections, new.native.sections
+    return any(before.get(path, '""') != after.get(path, '""') for path in _SERVERS)
 
 
 def uses_backends(wanted: Any) -> bool:

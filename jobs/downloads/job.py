@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from core.control import KeyService
+from core.egress import PUBLIC, EgressRules
 from core.errors import Denied, NoSuchBucket, OutOfSpace, StoreError, Unavailable
 from core.events import with_origin
 from core.job_access import JobAccess
@@ -16,7 +17,6 @@ from core.origin import Origin
 from core.protocols import ObjectStore
 from core.sealing import open_text
 from core.types import User
-from jobs.downloads.egress import PUBLIC, EgressRules
 from jobs.downloads.fetching import Fetcher, Pace
 from jobs.downloads.hub import hub_items
 from jobs.downloads.report import Report

@@ -17,8 +17,8 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from core.egress import EgressRules, parse_ip
 from core.errors import StoreError
-from jobs.downloads.egress import EgressRules, parse_ip
 
 _MAX_REDIRECTS = 10
 _CONNECT_S = 30.0

@@ -269,3 +269,57 @@ def test_secrets_are_never_told(place: Place, twins: str) -> None:
     for file in place.server.options.data_dirs[0].rglob("*"):
         if file.is_file() and file.name != "master.key":
             assert TEAM_KEYS.secret_key.encode() not in file.read_bytes(), file
+
+
+def test_nobody_takes_a_bare_name_from_a_bucket_that_lives_elsewhere(
+    place: Place, twins: str
+) -> None:
+    """S3 clients say no provider: what they write to root's bucket would be in alice's."""
+    root, alice = place.client(place.root), place.client(place.alice)
+    root.bucket(twins, provider="aws").head()
+    for query in ("", "?namespace=%23hers"):
+        message = {"action": "create-bck", "name": ""}
+        reply = place.ask("POST", f"/v1/buckets/{twins}{query}", place.alice, json=message)
+        assert reply.status_code == 409, reply.text
+    hers = f"hers-{secrets.token_hex(6)}"
+    alice.bucket(hers).create()
+    for kind in ("copy-bck", "move-bck"):
+        path = f"/v1/buckets/{hers}?bck_to=ais/@%23/{twins}/"
+        reply = place.ask("POST", path, place.alice, json={"action": kind, "name": ""})
+        assert reply.status_code == 409, reply.text
+    # In namespaces of their own, buckets have the names that others have there.
+    message = {"action": "create-bck", "name": ""}
+    for token, space in ((place.root, "roots"), (place.alice, "hers")):
+        path = f"/v1/buckets/same-{hers}?namespace=%23{space}"
+        assert place.ask("POST", path, token, json=message).status_code == 200
+    root.bucket(twins).create()
+
+
+def test_an_account_that_is_gone_is_not_another_one(place: Place, tmp_path: Path) -> None:
+    name = f"gone-{secrets.token_hex(6)}"
+    for at, data in ((place.default, b"default"), (place.team, b"team")):
+        at.client().create_bucket(Bucket=name)
+        at.client().put_object(Bucket=name, Key="k", Body=data)
+    add_account(place.server, tmp_path, "soon", place.team)
+    space = Namespace(uuid="", name="soon")
+    bucket = place.client(place.root).bucket(name, provider="aws", namespace=space)
+    assert [each.name for each in bucket.list_all_objects()] == ["k"]
+    place.server.admin("account", "rm", "aws", "soon", "--force")
+    path = f"/v1/objects/{name}/k?provider=aws&namespace=%23soon"
+    reply = place.ask("GET", path)
+    assert 400 <= reply.status_code < 500, reply.content
+    assert b"default" not in reply.content.replace(b"default account", b"")
+
+
+def test_a_bucket_at_another_endpoint_has_nothing_of_the_first(place: Place, twins: str) -> None:
+    path = f"/v1/buckets/{twins}?provider=aws&dont_head_remote_bck=true"
+    assert place.ask("POST", path, json={"action": "create-bck", "name": ""}).status_code == 200
+    bucket = place.client(place.root).bucket(twins, provider="aws")
+    assert bucket.object("k").get_reader().read_all() == b"default"
+    moved = {"extra": {"aws": {"endpoint": place.team.endpoint}}}
+    message = {"action": "set-bprops", "value": {**moved, "force": True}}
+    reply = place.ask("PATCH", f"/v1/buckets/{twins}?provider=aws", json=message)
+    assert reply.status_code == 200, reply.text
+    answer = place.ask("GET", f"/v1/objects/{twins}/k?provider=aws")
+    # The default account's keys are not the team's: refused, or read there, but not the copy of before.
+    assert answer.content != b"default", answer.status_code

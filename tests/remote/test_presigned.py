@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import boto3
@@ -120,6 +121,21 @@ def test_what_is_not_signed_well_is_refused_there(passing: Passing) -> None:
     refused = ask("GET", url[:-4] + "0000")
     assert refused.status_code == 403
     assert "SignatureDoesNotMatch" in refused.text
+
+
+@pytest.mark.parametrize("dots", ["..", "%2e%2e", "."])
+def test_nothing_leads_out_of_the_bucket(passing: Passing, dots: str) -> None:
+    url = passing.url("get_object", passing.bucket, "k")
+    bucket = f"/{passing.bucket}/"
+    front, _, rest = url.partition(bucket)
+    host = front.removeprefix("http://")
+    connection = HTTPConnection(host, timeout=60)
+    try:
+        connection.request("GET", f"{bucket}{dots}/{passing.closed}/{rest}")
+        answer = connection.getresponse()
+        assert (answer.status, b"InvalidAccessKeyId" in answer.read()) == (403, True)
+    finally:
+        connection.close()
 
 
 def test_a_bucket_that_does_not_say_so_passes_nothing_on(passing: Passing) -> None:

@@ -149,7 +149,8 @@ async def set_props(call: NativeCall) -> NativeResponse:
         is_forced = message.fields().get("force") is True
         if wanted.backend is not None and wanted != bucket.props and not is_forced:
             await look_up(call, replace(bucket, props=wanted))
-    if wanted.backend is None or wanted.backend == bucket.props.backend:
+    is_same = wanted.backend == bucket.props.backend and not props.is_moved(bucket.props, wanted)
+    if wanted.backend is None or is_same:
         await call.store.update_bucket_props(bucket, change)
     else:
         await call.store.bind_bucket(bucket, change)

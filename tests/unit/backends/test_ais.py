@@ -21,6 +21,7 @@ from core.errors import (
     BackendBusy,
     BackendDenied,
     BackendDown,
+    InvalidRange,
     NoSuchBucket,
     NoSuchKey,
     NoSuchUpload,
@@ -216,6 +217,35 @@ def test_listings_that_are_none(body: bytes) -> None:
                 await backend.list_page("b", ListQuery())
 
     run(work())
+
+
+@pytest.mark.parametrize("names", [[], ["a"], ["a/b"]])
+@pytest.mark.parametrize("delimiter", ["", "/"])
+def test_listings_that_do_not_get_on(names: list[str], delimiter: str) -> None:
+    body = msgpack.packb({"Entries": [{"n": name} for name in names], "ContinuationToken": "t"})
+
+    async def work() -> None:
+        async with cluster(answering(200, body=body)) as backend:
+            with pytest.raises(BackendBroken):
+                await backend.list_page("b", ListQuery(after="b", delimiter=delimiter))
+
+    run(work())
+
+
+def test_answers_with_numbers_of_thousands_of_digits() -> None:
+    endless = "9" * 5000
+    for status, headers in (
+        (503, {"Retry-After": endless}),
+        (416, {"Content-Range": f"bytes */{endless}"}),
+    ):
+        handler = answering(status, headers=headers)
+
+        async def work(handler: Handler = handler) -> None:
+            async with cluster(handler) as backend:
+                with pytest.raises((BackendBusy, InvalidRange)):
+                    await backend.open("b", KEY)
+
+        run(work())
 
 
 @pytest.mark.parametrize("body", [b"x", b"5", b"[5]", b"[" * 100_000])

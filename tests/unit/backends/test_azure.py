@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -10,7 +14,8 @@ from hypothesis import strategies as st
 
 from backends.azure_client import _name_in
 from backends.azure_errors import error_of
-from backends.azure_facts import attributes_of, metadata_of
+from backends.azure_facts import attributes_of, http_time_ns, metadata_of
+from backends.azure_listing import AzureListing
 from backends.azure_uploads import (
     MAX_BLOCK_BYTES,
     attributes_of_upload,
@@ -21,6 +26,7 @@ from backends.azure_uploads import (
 )
 from core.backends import BackendPart
 from core.errors import (
+    BackendBroken,
     BackendBusy,
     BackendDenied,
     BackendDown,
@@ -32,6 +38,7 @@ from core.errors import (
     StoreError,
     Unsupported,
 )
+from core.listing import ListQuery
 from core.types import ObjectAttributes
 
 _NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).map(str.lower)
@@ -161,3 +168,50 @@ def test_how_long_to_leave_it_alone() -> None:
     assert error_of(503, {"retry-after": "7"}, "b").retry_after_s == 7
     assert error_of(503, {"retry-after": "99999"}, "b").retry_after_s == 60
     assert error_of(503, {"retry-after": "soon"}, "b").retry_after_s == 1
+
+
+class _Pages:
+    """A container whose listing says `pages`, again and again."""
+
+    def __init__(self, tokens: Iterator[str]) -> None:
+        self._tokens = tokens
+        self.asked = 0
+
+    def list_blobs(self, **_: object) -> _Pages:
+        return self
+
+    def get_container_client(self, _: str) -> _Pages:
+        return self
+
+    def by_page(self, _: str | None) -> _Pages:
+        return self
+
+    @property
+    def continuation_token(self) -> str:
+        return next(self._tokens)
+
+    async def __anext__(self) -> AsyncIterator[object]:
+        self.asked += 1
+
+        async def nothing() -> AsyncIterator[object]:
+            for each in ():
+                yield each
+
+        return nothing()
+
+
+@pytest.mark.parametrize("tokens", [itertools.repeat("t"), map(str, itertools.count())])
+def test_listings_of_nothing_without_end(tokens: Iterator[str]) -> None:
+    pages = _Pages(tokens)
+    with pytest.raises(BackendBroken):
+        asyncio.run(AzureListing().page(cast(Any, pages), "b", ListQuery()))
+    assert pages.asked <= 1000
+
+
+def test_numbers_and_times_without_bounds() -> None:
+    endless = "9" * 5000
+    assert error_of(503, {"retry-after": endless}, "b", "k").fields["retry_after_s"] == 1
+    assert isinstance(error_of(416, {"content-range": f"bytes */{endless}"}, "b", "k"), StoreError)
+    assert http_time_ns("Fri, 31 Dec 9999 23:59:59 GMT") < 2**63
+    assert http_time_ns("Fri, 99 Dec 99999 23:59:59 GMT") == 0
+    assert http_time_ns("Mon, 01 Jan 1900 00:00:00 GMT") == 0

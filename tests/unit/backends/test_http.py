@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from backends.http import HttpBackend
+from backends.http_client import _is_public_address
 from core.accounts import Account
 from core.errors import (
     BackendBroken,
@@ -345,3 +346,25 @@ def test_credentials_stay_with_their_origin() -> None:
 
     run(work())
     assert seen == [None]
+
+
+def test_a_host_that_was_public_a_moment_ago_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has a name decides each time anew where it leads."""
+
+    async def said_public(_: object) -> bool:
+        return True
+
+    async def work() -> None:
+        async with serving(whole()) as inside:
+            target = inside._client._account.endpoint.replace("127.0.0.1", "localhost")
+            async with serving(redirecting(target)) as backend:
+                monkeypatch.setattr("backends.http_client._is_public", said_public)
+                with pytest.raises(BackendDown):
+                    await read(backend)
+
+    run(work())
+
+
+@pytest.mark.parametrize("address", ["64:ff9b::a9fe:a9fe", "::ffff:10.0.0.1", "2002:7f00:1::"])
+def test_addresses_in_others_are_no_public_ones(address: str) -> None:
+    assert not _is_public_address(address)

@@ -99,6 +99,15 @@ def test_accounts_that_are_not_there() -> None:
         backends.of(bucket("azure"))
 
 
+@pytest.mark.parametrize("provider", ["aws", "oci"])
+def test_a_region_stands_for_no_account(provider: str) -> None:
+    backends = OpenBackends(FixedAccounts([DEFAULT]), {"aws": adapter, "oci": adapter})
+    told = {"aws": {"aws.cloud_region": "eu-west-1"}, "oci": {"oci.region": "eu"}}[provider]
+    # As when the account was removed: the default account's bucket of that name is another one.
+    with pytest.raises(NoSuchAccount):
+        backends.of(bucket(provider, namespace="@#team", extra=told))
+
+
 def test_bucket_with_a_way_of_its_own() -> None:
     backends = opened(FixedAccounts([TEAM, DEFAULT]))
     extra = {"aws.endpoint": "http://minio", "aws.cloud_region": "us-west-2"}

@@ -37,6 +37,18 @@ def document(*keys: str, more: str = "", truncated: str = "false") -> str:
     return f"<ListBucketResult>{truth}{more}{contents}</ListBucketResult>"
 
 
+def test_a_page_of_next_to_nothing_without_end_is_none() -> None:
+    with pytest.raises(BackendBroken):
+        listed(document(more="<a/>" * 250_000))
+
+
+@pytest.mark.parametrize("size", [2**63, 10**30, "x"])
+def test_sizes_that_no_object_has(size: object) -> None:
+    contents = f"<Contents><Key>k</Key><Size>{size}</Size></Contents>"
+    with pytest.raises(BackendBroken):
+        listed(document(more=contents))
+
+
 def test_entries() -> None:
     page = listed(WHOLE)
     one, other = page.entries

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from backends.memory_keys import MemoryKeyService
+from core.egress import PUBLIC, EgressRules
 from core.errors import Corrupt, InvalidArgument
 from core.job_table import SEALED
 from core.jobs import JobProgress, JobRecord
 from core.sealing import open_text, seal_text
 from core.types import Bucket
 from jobs.downloads import fetching
-from jobs.downloads.egress import PUBLIC, EgressRules
 from jobs.downloads.hub import HubName, parse_hub_name
 from jobs.downloads.job import DownloadJob, DownloadRules, binding_of
 from jobs.downloads.report import Report

@@ -1,6 +1,7 @@
-"""Owns where downloads may connect to: addresses of the public internet, and what an administrator opened.
+"""Owns where others may have us connect to: addresses of the public internet, and what an administrator opened.
 
-A link is whoever starts a download's to choose, so without rules it would reach what only this machine does: its own
+The link of a download is whoever starts it's to choose, and a redirect the server's that answers with it, so without
+rules they would reach what only this machine does: its own
 services, its neighbours, a cloud's metadata. Addresses are looked at, not names, and as they are connected to; a
 name that resolves anew resolves under the same rules, and so does every redirect.
 """
