@@ -112,8 +112,14 @@ class AzureClient:
             connection_timeout=_CONNECT_S,
             read_timeout=_READ_S,
         )
-        # Trying again is a wrapper's work, and so is what takes too long.
-        options = {"retry_total": 0, "transport": self._transport, "logging_enable": False}
+        # Trying again is a wrapper's work, and so is what takes too long. Redirects, which the service has none of,
+        # would be signed anew for wherever they lead.
+        options = {
+            "retry_total": 0,
+            "transport": self._transport,
+            "logging_enable": False,
+            "permit_redirects": False,
+        }
         try:
             return self._client(module.BlobServiceClient, options)
         except BaseException:

@@ -194,7 +194,7 @@ class _Pages:
         self.asked += 1
 
         async def nothing() -> AsyncIterator[object]:
-            for each in ():
+            for each in list[object]():
                 yield each
 
         return nothing()

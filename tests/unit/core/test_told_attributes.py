@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pytest
 
 from core.names import ObjectKey
@@ -11,8 +14,12 @@ from core.types import ObjectAttributes, ObjectInfo, RemoteFacts
 KEY = ObjectKey("k")
 
 
-def told(**attributes: dict[str, str]) -> ObjectAttributes:
-    return sayable(ObjectInfo(KEY, 1, "e", 1, ObjectAttributes(**attributes))).attributes
+def told(
+    headers: Mapping[str, str] = MappingProxyType({}),
+    user_metadata: Mapping[str, str] = MappingProxyType({}),
+) -> ObjectAttributes:
+    said = ObjectAttributes(headers=headers, user_metadata=user_metadata)
+    return sayable(ObjectInfo(KEY, 1, "e", 1, said)).attributes
 
 
 def test_what_clients_may_write_is_told() -> None:
