@@ -15,7 +15,7 @@ from backends.cache.fetch import HELD_BACK_BYTES, Fetch
 from backends.cache.flight_page import FlightState
 from backends.cache.flights import Flight, Flights
 from backends.cache.pulse import Pulse
-from backends.cache.remote_stream import RemoteStream, broken
+from backends.cache.remote_stream import RemoteStream, broken, promised
 from backends.cache.views import Wanted, etag_of, is_current
 from core.blobs import DEFAULT_READ_TIMEOUT_S, MIN_BLOB_BYTES, BlobPlan
 from core.chunks import MAX_CHUNKS
@@ -85,7 +85,9 @@ class BlobFetch(Fetch):
         numbers = iter(range(len(landing.pieces)))
         try:
             async with asyncio.TaskGroup() as group:
-                digesting = group.create_task(work.digest(info, tuple(self._promised(info))))
+                digesting = group.create_task(
+                    work.digest(info, tuple(promised(self._wanted, info)))
+                )
                 for _ in range(self._plan.worker_count(info.size_bytes)):
                     group.create_task(self._fill_pieces(flight, info, work, numbers))
         except BaseExceptionGroup as failures:

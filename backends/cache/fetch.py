@@ -16,10 +16,9 @@ from typing import Protocol
 from backends.cache.flight_page import FlightState
 from backends.cache.flights import Flight, Flights
 from backends.cache.pulse import Pulse
-from backends.cache.remote_stream import RemoteStream, broken
+from backends.cache.remote_stream import RemoteStream, broken, check_digests, promised
 from backends.cache.told import Told, encode_told
 from backends.cache.views import Wanted, is_current
-from core.digests import MD5
 from core.errors import (
     BackendDown,
     MountpathUnavailable,
@@ -30,7 +29,7 @@ from core.errors import (
 )
 from core.landing import Landing, Piece
 from core.nodes import StorageNode
-from core.types import ChecksumType, ObjectInfo
+from core.types import ObjectInfo
 
 _log = logging.getLogger(__name__)
 
@@ -152,7 +151,7 @@ class Fetch:
             info = stream.info
             if stream.length != info.size_bytes:
                 raise broken(self._wanted, "it sends another size than the object's")
-            landing = await self._land(info, digests=tuple(self._promised(info)))
+            landing = await self._land(info, digests=tuple(promised(self._wanted, info)))
             if landing is None:
                 return FlightState.UNKEPT
 
@@ -225,7 +224,7 @@ class Fetch:
             return FlightState.UNKEPT
         finally:
             await asyncio.shield(telling)
-        self._verify(info, self._digests(landing))
+        check_digests(self._wanted, promised(self._wanted, info), self._digests(landing))
         state = await self._keep(flight, info, landing)
         self.data = small
         self._advance(flight, info.size_bytes)
@@ -260,21 +259,6 @@ class Fetch:
             if flight.page is not None:
                 flight.page.ready_bytes = ready_bytes
             self._pulse.beat()
-
-    def _promised(self, info: ObjectInfo) -> dict[str, bytes]:
-        """The digests that the backend gives, if they are to be compared."""
-        if not self._wanted.view.verifies or info.remote is None:
-            return {}
-        promised = {MD5: info.remote.md5, "crc32c": info.remote.crc32c}
-        if info.checksum is not None and info.checksum.type is ChecksumType.FULL_OBJECT:
-            promised[info.checksum.algorithm.value.lower()] = info.checksum.digest
-        return {name: digest for name, digest in promised.items() if digest}
-
-    def _verify(self, info: ObjectInfo, actual: Mapping[str, bytes]) -> None:
-        """Raises BackendBroken."""
-        for name, digest in self._promised(info).items():
-            if actual[name] != digest:
-                raise broken(self._wanted, f"its bytes do not have the {name} that it promised")
 
     async def _keep(self, flight: Flight, info: ObjectInfo, landing: Landing) -> FlightState:
         async with self._flights.keeping(flight) as may_keep:

@@ -58,7 +58,7 @@ class StreamReader:
         return None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self._stream)
+        return self._stream.proven()
 
     async def close(self) -> None:
         """See ObjectReader."""
@@ -187,10 +187,11 @@ class FlightReader:
         kept = await self._origin.kept_part(self._wanted, self.info, rest)
         if kept is not None:
             self._other = kept
+            self._alone = aiter(kept)
         else:
             reader = await reopened(self._wanted, self.info, self._position, self._end)
-            self._other = RemoteStream(self._wanted, reader)
-        self._alone = aiter(self._other)
+            self._other = stream = RemoteStream(self._wanted, reader)
+            self._alone = stream.proven()
 
     def _leave(self) -> None:
         """Let go of the fetch and its files."""

@@ -14,7 +14,7 @@ from backends.cache.fetching import Fetching, Overtaken
 from backends.cache.flight_page import FlightState
 from backends.cache.flight_reader import FlightReader, StreamReader
 from backends.cache.flights import Flights
-from backends.cache.remote_stream import RemoteStream
+from backends.cache.remote_stream import RemoteStream, broken
 from backends.cache.validation import Validation
 from backends.cache.views import View, Views, Wanted, etag_of, is_current
 from backends.memory_objects import MemoryReader
@@ -384,9 +384,13 @@ async def _read_through(
     """From the backend, keeping nothing. None if it is another object than `now` said."""
     if_match = "" if now is None else etag_of(now)
     try:
-        return StreamReader(await RemoteStream.open(wanted, byte_range, if_match=if_match))
+        stream = await RemoteStream.open(wanted, byte_range, if_match=if_match)
     except PreconditionFailed:
         return None
+    if now is not None and if_match and stream.info.size_bytes != now.size_bytes:
+        await stream.close()
+        raise broken(wanted, "it says two sizes of one object")
+    return StreamReader(stream)
 
 
 async def _head_version(wanted: Wanted) -> ObjectInfo:

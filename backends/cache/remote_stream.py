@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from backends.cache.views import Wanted, etag_of, is_current
 from core.backends import BackendReader
+from core.digests import MD5, Digest, new_digest
 from core.errors import (
     BackendBroken,
     BackendBusy,
@@ -17,11 +18,12 @@ from core.errors import (
     PreconditionFailed,
     Unavailable,
 )
-from core.types import BoundedRange, ByteRange, ObjectInfo, OffsetRange
+from core.types import BoundedRange, ByteRange, ChecksumType, ObjectInfo, OffsetRange
 
 _TRIES = 4
 """How often in a row a read may break off without a byte having come."""
 
+_SMALL_BYTES = 16 * 1024
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 2.0
 
 
@@ -83,6 +85,29 @@ class RemoteStream:
             else:
                 return
 
+    async def proven(self) -> AsyncIterator[bytes]:
+        """The same; of a whole object the last bytes come only once all have the digests that were promised. Raises
+        BackendBroken."""
+        wanted = promised(self._wanted, self.info)
+        if not wanted or self.length != self.info.size_bytes:
+            async for chunk in self:
+                yield chunk
+            return
+        digests = [new_digest(name) for name in wanted]
+        held = b""
+        async for chunk in self:
+            await _digest(digests, chunk)
+            if held:
+                yield held
+            held = chunk
+        check_digests(
+            self._wanted,
+            wanted,
+            {name: each.digest() for name, each in zip(wanted, digests, strict=True)},
+        )
+        if held:
+            yield held
+
     async def _goes_on(self, error: Unavailable, failures: int) -> bool:
         """Whether to try again, after a while."""
         if failures >= _TRIES or not etag_of(self.info):
@@ -103,6 +128,19 @@ class RemoteStream:
             self._reader = _Failed(self._reader, error)
         else:
             self._reader = reader
+
+
+async def _digest(digests: Sequence[Digest], chunk: bytes) -> None:
+    """In a thread, unless that would cost more than it saves."""
+
+    def update() -> None:
+        for each in digests:
+            each.update(chunk)
+
+    if len(chunk) > _SMALL_BYTES:
+        await asyncio.to_thread(update)
+    else:
+        update()
 
 
 class _Failed:
@@ -144,6 +182,25 @@ async def reopened(wanted: Wanted, info: ObjectInfo, position: int, end: int) ->
         await reader.close()
         raise broken(wanted, "it is another one than when it was begun to read")
     return reader
+
+
+def promised(wanted: Wanted, info: ObjectInfo) -> dict[str, bytes]:
+    """The digests of a whole object that the backend gives, if they are to be compared."""
+    if not wanted.view.verifies or info.remote is None:
+        return {}
+    digests = {MD5: info.remote.md5, "crc32c": info.remote.crc32c}
+    if info.checksum is not None and info.checksum.type is ChecksumType.FULL_OBJECT:
+        digests[info.checksum.algorithm.value.lower()] = info.checksum.digest
+    return {name: digest for name, digest in digests.items() if digest}
+
+
+def check_digests(
+    wanted: Wanted, expected: Mapping[str, bytes], actual: Mapping[str, bytes]
+) -> None:
+    """Raises BackendBroken."""
+    for name, digest in expected.items():
+        if actual[name] != digest:
+            raise broken(wanted, f"its bytes do not have the {name} that it promised")
 
 
 def broken(wanted: Wanted, reason: str) -> BackendBroken:

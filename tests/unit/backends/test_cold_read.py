@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.memory_faults import Gate
 from core.encryption import CustomerKey
 from core.errors import (
     BackendBroken,
@@ -19,6 +20,7 @@ from core.errors import (
     NotModified,
     PreconditionFailed,
 )
+from core.protocols import ObjectReader
 from core.types import BoundedRange, Conditions, OffsetRange, PartRange, SuffixRange
 from storage.options import StorageOptions
 from tests.unit.backends.cache_box import (
@@ -328,6 +330,64 @@ def test_what_does_not_fit_streams_through(tmp_path: Path) -> None:
             await settled(far.one)
 
     run(work())
+
+
+@pytest.mark.parametrize("shorter_by", [0, 10])
+def test_wrong_bytes_that_are_not_kept_are_never_whole(tmp_path: Path, shorter_by: int) -> None:
+    """There is no room for a copy, so that what comes is passed on, but for its end."""
+    options = StorageOptions(small_limit_bytes=1000, capacity_bytes=1024**2)
+
+    async def work() -> None:
+        async with far_bucket(tmp_path, options) as far:
+            huge = pattern(2 * 1024**2)
+            far.place(huge)
+            if shorter_by:
+                # As if that were all.
+                far.backend.faults.wrongs.promised_more = -shorter_by
+                far.backend.faults.wrongs.truncated_to = len(huge) - shorter_by
+            else:
+                far.backend.faults.wrongs.flipped_at = 7
+            reader = await far.one.open()
+            got = bytearray()
+            with pytest.raises(BackendBroken):
+                await _drain(reader, got)
+            assert len(got) < reader.length
+            far.backend.faults.clear()
+            assert await far.one.read() == huge
+
+    run(work())
+
+
+def test_a_length_that_is_not_what_a_comparison_said(tmp_path: Path) -> None:
+    bucket = bucket_with(versioning__validate_warm_get="true")
+
+    async def work() -> None:
+        async with far_bucket(tmp_path) as far:
+            far.place(BIG)
+            assert await far.one.read() == BIG
+            far.place(BIG[::-1])
+            gate = far.backend.faults.hold_read(0)
+            far.backend.faults.wrongs.promised_more = -10
+            far.backend.faults.wrongs.truncated_to = len(BIG) - 10
+            with pytest.raises(BackendBroken):
+                await asyncio.gather(far.one.read(bucket=bucket), _opening(gate))
+            far.backend.faults.clear()
+            assert await far.one.read(bucket=bucket) == BIG[::-1]
+
+    run(work())
+
+
+async def _drain(reader: ObjectReader, got: bytearray) -> None:
+    try:
+        async for chunk in reader:
+            got += chunk
+    finally:
+        await reader.close()
+
+
+async def _opening(gate: Gate) -> None:
+    await gate.reached()
+    gate.open()
 
 
 def test_ranges_of_absent_objects_do_not_wait_for_the_whole(tmp_path: Path) -> None:
