@@ -34,7 +34,7 @@ KEYS = (
 """Of each bucket. Ranges of those of `blob` are read by nobody but jobs, and only `parts` are uploaded in parts."""
 
 _GONE = (BotoCoreError, HTTPError, requests.RequestException)
-_CLEAR = {403, 404, 409, 412, 416, 429, 503}
+_CLEAR = {403, 404, 409, 412, 416, 429, 503, 507}
 """Errors that say what is wrong."""
 
 
