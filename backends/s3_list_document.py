@@ -28,6 +28,8 @@ class ListDocument:
     contents: list[Mapping[str, str]] = field(default_factory=list)
     prefixes: list[str] = field(default_factory=list)
     is_truncated: bool = False
+    next_token: str = ""
+    next_marker: str = ""
 
 
 def keep_document(
@@ -63,9 +65,14 @@ def parsed_sync(document: bytes) -> ListDocument:
             found.prefixes += [each.text or "" for each in child]
         elif name == "IsTruncated":
             found.is_truncated = (child.text or "").strip().lower() == "true"
+        elif name == "NextContinuationToken":
+            found.next_token = child.text or ""
+        elif name == "NextMarker":
+            found.next_marker = child.text or ""
         elif name == "EncodingType":
             is_encoded = (child.text or "").strip() == "url"
     if is_encoded:
+        found.next_marker = unquote_plus(found.next_marker)
         found.prefixes = [unquote_plus(each) for each in found.prefixes]
         found.contents = [
             {**each, "Key": unquote_plus(each.get("Key", ""))} for each in found.contents

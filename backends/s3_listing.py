@@ -23,6 +23,7 @@ from core.names import ObjectKey, parse_object_key
 from core.types import ObjectAttributes, ObjectInfo, RemoteFacts
 
 MAX_PAGE = 1000
+_MAX_EMPTY_PAGES = 100
 _CLASS = re.compile(r"[A-Z0-9_]{1,64}")
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -47,20 +48,32 @@ class _Answer:
 
     items: Sequence[tuple[str, ObjectInfo | None]]
     is_truncated: bool
+    next_token: str = ""
+    next_marker: str = ""
 
 
 async def page_of(call: Calls, bucket: str, query: ListQuery, dialect: Dialect) -> ListPage:
     """The page that `query` asks for, of at most 1,000 items."""
     limit = min(query.limit, MAX_PAGE)
-    after = query.after
+    after, token = query.after, ""
+    empty = 0
     while True:
-        answer = await _listed(call, bucket, query, after, limit, dialect)
+        answer = await _listed(call, bucket, query, (after, token), limit, dialect)
+        if answer.is_truncated and not answer.items:
+            # Servers pass over much that was deleted so. To take it for the end would have others' copies removed.
+            empty += 1
+            gets_on = answer.next_token not in ("", token) or answer.next_marker > after
+            if not gets_on or empty > _MAX_EMPTY_PAGES:
+                raise _broken(dialect, bucket, "a listing of nothing that does not get on")
+            after, token = answer.next_marker or after, answer.next_token
+            continue
+        token = ""
         # A common prefix begins before what is under it; the server may tell of it again.
         items = [item for item in answer.items if item[0].encode() > query.after.encode()]
         if items or not answer.is_truncated:
             break
         # Nothing but what was listed before: go on behind it.
-        last = answer.items[-1][0] if answer.items else after
+        last = answer.items[-1][0]
         if last.encode() <= after.encode():
             raise _broken(dialect, bucket, "a listing that does not get on")
         after = last
@@ -75,8 +88,15 @@ async def page_of(call: Calls, bucket: str, query: ListQuery, dialect: Dialect) 
 
 
 async def _listed(
-    call: Calls, bucket: str, query: ListQuery, after: str, limit: int, dialect: Dialect
+    call: Calls,
+    bucket: str,
+    query: ListQuery,
+    place: tuple[str, str],
+    limit: int,
+    dialect: Dialect,
 ) -> _Answer:
+    """`place`: behind which key, or by which token of the server's where it gave one without a key."""
+    after, token = place
     parameters: dict[str, Any] = {"MaxKeys": limit}
     if query.prefix:
         parameters["Prefix"] = query.prefix
@@ -87,6 +107,8 @@ async def _listed(
             after += _LAST_CHARACTER
     if after:
         parameters["StartAfter" if dialect.list_version == 2 else "Marker"] = after
+    if token:
+        parameters["ContinuationToken"] = token
     operation = "ListObjectsV2" if dialect.list_version == 2 else "ListObjects"
     said = await call(operation, bucket, **parameters)
     try:
@@ -104,14 +126,13 @@ def _read_sync(document: object, prefix: str, dialect: Dialect) -> _Answer:
         (info.key, info) for info in (_entry(each, dialect) for each in said.contents)
     ]
     items += [(_name(each), None) for each in said.prefixes]
-    is_truncated = said.is_truncated and bool(items)
     # By code points, which is the order of the names' bytes too.
     keys = keys_in(said)
-    if is_truncated and any(one > other for one, other in pairwise(keys)):
+    if said.is_truncated and any(one > other for one, other in pairwise(keys)):
         raise ValueError("a listing that is in no order")
     items = [item for item in items if item[0].startswith(prefix)]
     items.sort(key=lambda item: item[0])
-    return _Answer(items, is_truncated)
+    return _Answer(items, said.is_truncated, said.next_token, said.next_marker)
 
 
 def _entry(said: Mapping[str, str], dialect: Dialect) -> ObjectInfo:

@@ -27,6 +27,11 @@ class Row:
     elements: Callable[[Any], Elements] | None = None
 
 
+def _provider(error: errors.StoreError) -> str:
+    """Whose fault it is; what reads an answer's headers need not know."""
+    return error.fields.get("provider") or "the provider"
+
+
 def _field(name: str, field: str) -> Callable[[StoreError], Elements]:
     return lambda error: [(name, str(error.fields.get(field, "")))]
 
@@ -316,18 +321,18 @@ ROWS: Mapping[type[StoreError], Row] = {
     errors.BackendDenied: Row(
         "AccessDenied",
         403,
-        lambda e: f"{e.provider} refuses the credentials that it is reached with",
+        lambda e: f"{_provider(e)} refuses the credentials that it is reached with",
     ),
     errors.BackendDown: Row(
         "ServiceUnavailable",
         503,
-        lambda e: f"{e.provider}, where the bucket lives, cannot be reached or fails",
+        lambda e: f"{_provider(e)}, where the bucket lives, cannot be reached or fails",
     ),
     errors.BackendBusy: Row("SlowDown", 503, "Please reduce your request rate."),
     errors.BackendBroken: Row(
         "ServiceUnavailable",
         503,
-        lambda e: f"{e.provider} sent other bytes than it promised; none were kept",
+        lambda e: f"{_provider(e)} sent other bytes than it promised; none were kept",
     ),
     errors.Unsupported: Row("NotImplemented", 501, lambda e: str(e.reason)),
     errors.Corrupt: INTERNAL,

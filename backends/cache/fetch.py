@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
+from backends.cache.batches import batches_of
 from backends.cache.flight_page import FlightState
 from backends.cache.flights import Flight, Flights
 from backends.cache.pulse import Pulse
@@ -241,7 +242,7 @@ class Fetch:
         shown_bytes = max(size_bytes - HELD_BACK_BYTES, 0) if landing.files else 0
         small: list[bytes] | None = None if landing.files else []
         pieces = _Pieces(landing)
-        async with contextlib.aclosing(_batches(stream)) as batches:
+        async with contextlib.aclosing(batches_of(stream, self._flights.room)) as batches:
             async for batch in batches:
                 if small is not None:
                     small += batch
@@ -327,42 +328,6 @@ class _Pieces:
         await self._piece.flush()
         self._number += 1
         self._left = self._piece.size_bytes
-
-
-async def _batches(stream: RemoteStream) -> AsyncGenerator[list[bytes]]:
-    """A stream's chunks, as many at a time as have come while the last were worked on; a few wait at most."""
-    queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(_QUEUED_CHUNKS)
-
-    async def read() -> None:
-        try:
-            async for chunk in stream:
-                await queue.put(chunk)
-            await queue.put(None)
-        except Exception as error:  # it is raised again on the other side
-            await queue.put(error)
-
-    task = asyncio.create_task(read())
-    try:
-        while True:
-            batch: list[bytes] = []
-            size_bytes = 0
-            item = await queue.get()
-            while isinstance(item, bytes):
-                batch.append(item)
-                size_bytes += len(item)
-                if queue.empty() or size_bytes >= _BATCH_BYTES:
-                    break
-                item = queue.get_nowait()
-            if batch:
-                yield batch
-            if isinstance(item, Exception):
-                raise item
-            if item is None:
-                return
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def failure_of(fetch: Fetch, wanted: Wanted) -> StoreError:

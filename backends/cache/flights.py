@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from backends.cache.batches import Room
 from backends.cache.flight_page import NEW_PAGE, FlightPage, FlightState
 from core.names import ObjectKey
 from core.types import Bucket
@@ -97,6 +98,8 @@ class Flights:
         self._turns: dict[int, _Turn] = {}
         self._flights: dict[int, Flight | None] = {}
         self._readers: dict[int, int] = {}
+        self.room = Room()
+        """Of the bytes that the fetches of this process hold."""
         self._clean_sync()
 
     def close(self) -> None:

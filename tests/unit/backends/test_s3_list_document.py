@@ -90,7 +90,32 @@ def test_what_cannot_be_read(bad: str) -> None:
 def test_a_page_goes_on() -> None:
     page = listed(document("a", "b", truncated="true"), ListQuery(limit=2))
     assert (page.is_truncated, page.next_after) == (True, "b")
-    assert not listed(document(truncated="true")).is_truncated
+
+
+@pytest.mark.parametrize(
+    ("version", "said", "asked_for"),
+    [(2, "NextContinuationToken", "ContinuationToken"), (1, "NextMarker", "Marker")],
+)
+def test_pages_of_nothing_are_not_the_end(version: int, said: str, asked_for: str) -> None:
+    """What has been deleted is passed over so. Who synchronizes copies must not take it for all that there is."""
+    asked: list[Mapping[str, Any]] = []
+
+    async def call(
+        operation: str, bucket: str = "", key: str = "", **all: Any
+    ) -> Mapping[str, Any]:
+        asked.append(all)
+        nothing = document(more=f"<{said}>t</{said}>", truncated="true")
+        return {KEPT: (document("z") if len(asked) > 1 else nothing).encode()}
+
+    page = asyncio.run(page_of(call, "b", ListQuery(), Dialect("x", list_version=version)))
+    assert [each.key for each in page.entries] == ["z"]
+    assert asked[1][asked_for] == "t"
+
+
+@pytest.mark.parametrize("more", ["", "<NextContinuationToken>t</NextContinuationToken>"])
+def test_pages_of_nothing_that_go_nowhere(more: str) -> None:
+    with pytest.raises(BackendBroken):
+        listed(document(more=more, truncated="true"))
 
 
 @pytest.mark.parametrize(

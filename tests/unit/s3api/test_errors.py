@@ -9,6 +9,10 @@ from defusedxml.ElementTree import fromstring
 
 from core import errors as core_errors
 from core.errors import (
+    BackendBroken,
+    BackendBusy,
+    BackendDenied,
+    BackendDown,
     Corrupt,
     DigestMismatch,
     InvalidArgument,
@@ -50,6 +54,13 @@ def request(method: str = "GET") -> Request:
         client_address="",
         request_id="REQUEST",
     )
+
+
+@pytest.mark.parametrize("kind", [BackendBroken, BackendDown, BackendBusy, BackendDenied])
+def test_backends_errors_need_not_say_whose_they_are(kind: type[StoreError]) -> None:
+    """Raised far from where that is known; one that cannot be shown is a 500 without a document."""
+    assert shown(kind(reason="r", retry_after_s=1)).message
+    assert "the provider" in shown(BackendBroken(reason="r")).message
 
 
 def test_every_core_error_has_a_row() -> None:
