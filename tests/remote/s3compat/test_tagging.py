@@ -1,0 +1,3 @@
+"""tests/s3compat/test_tagging.py over remote buckets."""
+
+from tests.s3compat.test_tagging import *  # noqa: F403
