@@ -21,6 +21,7 @@ from cluster.accounts import AccountRecords
 from cluster.control import EmbeddedControlStore
 from core.accounts import Account, NoSuchAccount
 from core.errors import BackendDenied, NoSuchBucket, StoreError, Unavailable, Unsupported
+from core.names import AccessKey
 from core.types import Bucket
 from gateway.cli.options import UsageError, load
 from gateway.cli.table import print_rows
@@ -30,6 +31,14 @@ from gateway.startup import open_control
 
 _MAX_SECRET = 64 * 1024
 _SHOWN = 10
+_KNOWN_SECRETS = {
+    "aws": ("access_key", "secret_key", "session_token"),
+    "gcp": ("access_key", "secret_key", "service_account"),
+    "oci": ("access_key", "secret_key"),
+    "azure": ("account_key", "sas_token", "connection_string"),
+    "ht": ("token", "password", "user"),
+    "ais": ("token",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +60,36 @@ def add(arguments: argparse.Namespace) -> int:
         settings=_pairs(arguments.option),
         secrets=_secrets(arguments.secret),
     )
+    _check_secrets(account)
     with opened(arguments) as store:
+        _check_not_ours(store.control, account)
         is_new = store.accounts.account(account.provider, account.name) is None
         store.accounts.put_account_sync(account)
     called = _called(account.provider, account.name)
     print(f"{'added' if is_new else 'replaced'} {called}; a server that runs uses it from now on")
     print(f"see whether it works: weir account test {account.provider} {account.name}".rstrip())
     return 0
+
+
+def _check_secrets(account: Account) -> None:
+    known = _KNOWN_SECRETS[account.provider]
+    for name in account.secrets:
+        if name not in known:
+            raise UsageError(
+                f"--secret {name}: an account of {account.provider} has {', '.join(known)}"
+            )
+    if ("access_key" in account.secrets) != ("secret_key" in account.secrets):
+        raise UsageError("access_key and secret_key go together")
+
+
+def _check_not_ours(control: EmbeddedControlStore, account: Account) -> None:
+    """A shell that uses weir has weir's own keys where those of a provider are looked for."""
+    given = account.secrets.get("access_key")
+    if given and not account.endpoint and control.credential(AccessKey(given)) is not None:
+        raise UsageError(
+            f"{given} is a key of this weir, not of {account.provider}; say --secret access_key --secret secret_key"
+            " to be asked for the provider's"
+        )
 
 
 def list_accounts(arguments: argparse.Namespace) -> int:
@@ -123,6 +155,7 @@ def uses(bucket: Bucket, provider: str, name: str) -> bool:
 async def _tried(arguments: argparse.Namespace, accounts: AccountRecords) -> dict[str, Any]:
     provider, name, bucket = arguments.provider, arguments.name, arguments.bucket
     said: dict[str, Any] = {"account": _called(provider, name), "works": False, "buckets": []}
+    at = _endpoint(accounts.account(provider, name), provider)
     backends = OpenBackends(accounts)
     try:
         backend = backends.of_account(provider, name)
@@ -131,13 +164,24 @@ async def _tried(arguments: argparse.Namespace, accounts: AccountRecords) -> dic
             result = f"bucket {bucket} is there" + (f", in {region}" if region else "")
         else:
             said["buckets"] = sorted(each.name for each in await backend.list_buckets())
-            result = f"works; {len(said['buckets'])} buckets"
+            count = len(said["buckets"])
+            result = f"works{at}; {count} bucket{'' if count == 1 else 's'}"
         return {**said, "works": True, "result": result, "next": ""}
     except StoreError as error:
         result, then = advice(error, bucket)
-        return {**said, "result": result, "next": then}
+        return {**said, "result": f"{result}{at}", "next": then}
     finally:
         await backends.close()
+
+
+def _endpoint(account: Account | None, provider: str) -> str:
+    """Where it was tried, if that is not the provider's own place."""
+    if account is not None and account.endpoint:
+        return f", at {account.endpoint}"
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") if provider == "aws" else ():
+        if variable(name):
+            return f", at {variable(name)} ({name} of this shell)"
+    return ""
 
 
 def advice(error: StoreError, bucket: str) -> tuple[str, str]:

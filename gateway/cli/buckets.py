@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 import time
 
 from backends.registry import OpenBackends
@@ -15,13 +14,10 @@ from core.errors import BucketExists, BucketOwnedByYou, Invalid, StoreError
 from core.names import BucketName, BucketRef
 from core.types import Bucket, BucketProps
 from gateway.cli.accounts import advice, opened
+from gateway.cli.bucket_names import parse_url, url_of
 from gateway.cli.options import UsageError, load
 from gateway.native.bucket_names import check_new_bucket
-from gateway.native.errors import cname
 from gateway.native.props import in_region
-from gateway.native.request import bucket_ref
-
-_URL = re.compile(r"([a-z0-9]+)://(?:([@#][^/]*)/)?([^/]+)/?\Z")
 
 
 def add(arguments: argparse.Namespace) -> int:
@@ -38,8 +34,8 @@ def add(arguments: argparse.Namespace) -> int:
         try:
             store.control.create_bucket_sync(here, root, config.region, props, time.time_ns())
         except (BucketExists, BucketOwnedByYou):
-            raise UsageError(f"{cname(here)} is known here already") from None
-    print(f"{cname(here)} is root's; S3 clients find it as s3://{here.name}")
+            raise UsageError(f"{url_of(here)} is known here already") from None
+    print(f"{url_of(here)} is root's; S3 clients find it as s3://{here.name}")
     return 0
 
 
@@ -51,20 +47,13 @@ async def _asked(accounts: AccountRecords, bucket: Bucket) -> RemoteBucket:
         return await backends.of(bucket).head_bucket(binding.bucket.name)
     except StoreError as error:
         wrong, then = advice(error, binding.bucket.name)
-        raise UsageError(f"{cname(binding.bucket)}: {wrong}; {then}".rstrip("; ")) from None
+        raise UsageError(f"{url_of(binding.bucket)}: {wrong}; {then}".rstrip("; ")) from None
     finally:
         await backends.close()
 
 
 def _ref(url: str) -> BucketRef:
-    match = _URL.match(url)
-    if match is None:
-        raise UsageError(f"{url}: PROVIDER://[#ACCOUNT/]BUCKET is wanted, such as s3://my-bucket")
-    provider, namespace, name = match.groups()
-    try:
-        ref = bucket_ref(name, provider, namespace or "")
-    except Invalid as error:
-        raise UsageError(f"{url}: {error.reason}") from None
+    ref = parse_url(url)
     if not ref.is_remote:
         raise UsageError(f"{url} is no bucket that lives elsewhere")
     return _checked(ref)
@@ -75,5 +64,5 @@ def _checked(ref: BucketRef) -> BucketRef:
         check_new_bucket(ref)
     except Invalid as error:
         reason = error.fields.get("reason") or "no bucket can be called so"
-        raise UsageError(f"{cname(ref)}: {reason}") from None
+        raise UsageError(f"{url_of(ref)}: {reason}") from None
     return ref

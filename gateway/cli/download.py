@@ -21,9 +21,9 @@ from core.names import parse_object_key
 from core.sealing import seal_text
 from core.templates import parse_template
 from core.types import Bucket
+from gateway.cli.bucket_names import bucket_named
 from gateway.cli.bulk import size_of
 from gateway.cli.job_progress import JobProgressLine
-from gateway.cli.job_start import bucket_named
 from gateway.cli.jobs import hold_unserved, opened_records, outcome, run_here
 from gateway.cli.options import UsageError, keep_files_private, load
 from gateway.config import Config

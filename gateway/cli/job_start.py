@@ -8,10 +8,11 @@ import time
 from cluster.control import EmbeddedControlStore
 from core.configs.encryption import DefaultEncryption
 from core.errors import InvalidArgument, InvalidBucketName
-from core.job_table import BUCKET, TO_BUCKET, Scope, describe, parse_ref, ref_text
+from core.job_table import BUCKET, TO_BUCKET, Scope, describe, ref_text
 from core.names import BucketRef, parse_native_bucket_name
 from core.types import Bucket, BucketProps
 from gateway.cli import bulk_words
+from gateway.cli.bucket_names import bucket_named, parse_name
 from gateway.cli.bulk import bulk_arguments
 from gateway.cli.options import UsageError
 from gateway.config import Config
@@ -70,7 +71,7 @@ def _two_buckets(
 ) -> dict[str, str]:
     if not options.bucket or not options.to:
         raise UsageError(f"{kind} needs --bucket, and --to for the other one")
-    source, to = bucket_named(control, options.bucket), _ref(options.to)
+    source, to = bucket_named(control, options.bucket), parse_name(options.to)
     arguments = {BUCKET: ref_text(source.ref), TO_BUCKET: ref_text(to)}
     present = control.bucket(to)
     if kind == _MOVE:
@@ -109,19 +110,6 @@ def _copy_options(options: argparse.Namespace) -> CopyOptions:
         workers=options.parallel,
         latest=options.latest,
     )
-
-
-def bucket_named(control: EmbeddedControlStore, text: str) -> Bucket:
-    """Raises UsageError."""
-    found = control.bucket(_ref(text))
-    if found is None:
-        raise UsageError(f"no bucket {text!r}; aws s3 ls shows each user the buckets it owns")
-    return found
-
-
-def _ref(text: str) -> BucketRef:
-    """A bucket as people write it: a name, or with its provider, ais://name."""
-    return parse_ref(text.removeprefix("ais://") if text.count("/") == 2 else text)
 
 
 def _check_name(ref: BucketRef) -> None:

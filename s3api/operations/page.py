@@ -81,6 +81,9 @@ class Owners:
         if user is not None:
             self._names[user.user_id] = user.display_name
         self._elements: dict[UserId, str] = {}
+        # What lives elsewhere has an owner only with its copy; without one it is the bucket's owner's.
+        is_remote = call.target_bucket.props.backend is not None
+        self._of_nobody = owner.user_id if is_remote else NOBODY
 
     def add(self, user: User) -> None:
         """Make one more user known by name."""
@@ -88,6 +91,7 @@ class Owners:
 
     def element(self, owner_id: UserId) -> str:
         """An owner. The bucket's owner, the caller and who was added are known by name; others are shown by id."""
+        owner_id = self._of_nobody if owner_id == NOBODY else owner_id
         found = self._elements.get(owner_id)
         if found is None:
             name = self._names.get(owner_id)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import BackendDown
 from gateway.cli.main import main
 from gateway.config import Config
 from gateway.startup import prepare_store
@@ -100,3 +101,43 @@ def test_unknown_providers(data: Path, capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit) as caught:
         account(data, "add", "nimbus")
     assert caught.value.code == 2
+
+
+def test_keys_of_this_weir_are_not_taken_for_the_providers(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (
+        main(
+            [
+                "user",
+                "add",
+                "alice",
+                "--access-key",
+                "WEIRS",
+                "--secret-key",
+                SECRET,
+                "--data",
+                str(data),
+            ]
+        )
+        == 0
+    )
+    monkeypatch.setenv("KEY", "WEIRS")
+    monkeypatch.setenv("SECRET", SECRET)
+    secrets = ["--secret", "access_key=env:KEY", "--secret", "secret_key=env:SECRET"]
+    assert account(data, "add", "aws", *secrets) != 0
+    assert "WEIRS is a key of this weir" in capsys.readouterr().err
+    assert account(data, "add", "aws", "other", "--endpoint", "http://127.0.0.1:9", *secrets) == 0
+
+
+def test_a_test_says_where(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("backends.registry.OpenBackends.of_account", _refusing)
+    assert account(data, "test", "aws") == 1
+    assert "http://127.0.0.1:9 (AWS_ENDPOINT_URL of this shell)" in capsys.readouterr().out
+
+
+def _refusing(*_: object) -> None:
+    raise BackendDown(provider="aws", reason="away", retry_after_s=1)

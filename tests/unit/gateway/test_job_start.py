@@ -91,6 +91,17 @@ def _to(kind: str) -> list[str]:
     return ["--to", f"to-{kind}"] if kind in ("copy-bck", "move-bck") else []
 
 
+@pytest.mark.parametrize(
+    "name", ["aws://#team/theirs", "aws://@#team/theirs", "theirs", "s3://theirs"]
+)
+def test_a_bucket_is_named_as_when_it_was_added(control: EmbeddedControlStore, name: str) -> None:
+    theirs = BucketRef(BucketName("theirs"), "aws", "@#team")
+    props = BucketProps(backend=BackendBinding(theirs))
+    control.create_bucket_sync(theirs, OWNER, "us-east-1", props, 1)
+    _, arguments = ask(control, "prefetch-listrange", "--bucket", name)
+    assert GroupRequest.of_arguments(arguments).source == theirs
+
+
 def test_work_on_objects_of_a_remote_bucket(control: EmbeddedControlStore) -> None:
     words = ["--template", "s{0..9}", "--latest", "--blob-threshold", "8MiB", "--parallel", "3"]
     _, arguments = ask(control, "prefetch-listrange", "--bucket", "aws://far", *words)
