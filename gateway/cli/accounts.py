@@ -194,7 +194,10 @@ def advice(error: StoreError, bucket: str) -> tuple[str, str]:
         case NoSuchBucket():
             return f"there is no bucket {bucket}", "check its name, the endpoint and the region"
         case BackendDenied() if bucket:
-            return f"refused: {reason}", "let these credentials list and read that bucket"
+            return (
+                f"refused: {reason}",
+                "check the credentials, and that they may list and read that bucket",
+            )
         case BackendDenied():
             return (
                 f"refused: {reason}",

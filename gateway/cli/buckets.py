@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
 import time
 
 from backends.registry import OpenBackends
@@ -35,7 +36,18 @@ def add(arguments: argparse.Namespace) -> int:
             store.control.create_bucket_sync(here, root, config.region, props, time.time_ns())
         except (BucketExists, BucketOwnedByYou):
             raise UsageError(f"{url_of(here)} is known here already") from None
-    print(f"{url_of(here)} is root's; S3 clients find it as s3://{here.name}")
+        named_alike = [
+            each.ref
+            for each in store.control.buckets()
+            if each.name == here.name and each.ref != here
+        ]
+    if here.is_plain or not named_alike:
+        print(f"{url_of(here)} is root's; S3 clients find it as s3://{here.name}")
+    else:
+        print(
+            f"{url_of(here)} is root's; S3 clients cannot tell it from {url_of(named_alike[0])};"
+            f" to give it a name of its own: weir bucket add {shlex.quote(url_of(here))} --as NAME"
+        )
     return 0
 
 
