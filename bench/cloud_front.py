@@ -13,7 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,29 @@ CLOUD_DELAY_MS = 30.0
 
 CLOUD_MIB_PER_S = 75.0
 """Of each stream."""
+
+_BLOCK_BYTES = 1024**2
+_JOB_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A budget and what was got."""
+
+    work: str
+    limit: float
+    is_at_most: bool
+    unit: str
+    got: float
+
+    @property
+    def is_met(self) -> bool:
+        return self.got <= self.limit if self.is_at_most else self.got >= self.limit
+
+    def row(self) -> str:
+        """Of a table."""
+        target = f"{'≤' if self.is_at_most else '≥'} {self.limit:g} {self.unit}"
+        return f"| {self.work} | {target} | {self.got:.3g} | {'yes' if self.is_met else '**no**'} |"
 
 
 class Front(Weir):
@@ -53,7 +77,7 @@ class Cloud:
 
     def adopt(self, bucket: str) -> None:
         """Have the front know a bucket of the provider."""
-        ask(self.front, "POST", f"/v1/buckets/{bucket}", {"action": "create-bck"}, provider="aws")
+        Client(self.front).act("POST", f"/v1/buckets/{bucket}", "create-bck")
 
     def counts(self) -> Mapping[str, Any]:
         """What has gone through the shaper since `forget_counts`."""
@@ -71,19 +95,58 @@ class Cloud:
             return connection.getresponse().read()
 
 
-def ask(
-    server: Weir, method: str, path: str, message: Mapping[str, Any] | None = None, **query: str
-) -> bytes:
-    """One native request."""
-    connection = http.client.HTTPConnection(*server.address, timeout=600)
-    with contextlib.closing(connection):
-        body = b"" if message is None else json.dumps(message).encode()
-        connection.request(method, server.target(method, path, query), body)
-        reply = connection.getresponse()
-        answer = reply.read()
-        if reply.status >= 300:
-            raise ServerError(f"{method} {path} {message} gave {reply.status}: {answer[:300]!r}")
-        return answer
+class Client:
+    """Requests to a server, each on a connection of its own."""
+
+    def __init__(self, server: Weir) -> None:
+        self._server = server
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        **query: str,
+    ) -> tuple[bytes, int]:
+        """The beginning of the answer, and how long it was. `body`: bytes, or blocks of them with a Content-Length."""
+        with contextlib.closing(http.client.HTTPConnection(*self._server.address)) as connection:
+            target = self._server.target(method, path, query)
+            connection.request(method, target, body, dict(headers or {}))
+            reply = connection.getresponse()
+            first = reply.read(_BLOCK_BYTES)
+            size, block = len(first), bytearray(_BLOCK_BYTES)
+            while count := reply.readinto(block):
+                size += count
+        if reply.status not in (200, 202):
+            raise ServerError(f"{method} {path} gave {reply.status}: {first[:300]!r}")
+        return first, size
+
+    def act(self, method: str, path: str, action: str, name: str = "", value: Any = None) -> str:
+        """A message of the native API about a bucket of aws; its answer."""
+        message = json.dumps({"action": action, "name": name, "value": value})
+        return self.ask(method, path, message.encode(), provider="aws")[0].decode()
+
+    def job(self, method: str, path: str, action: str, name: str = "", value: Any = None) -> str:
+        """Have a job asked for and done; its id."""
+        job_id = self.act(method, path, action, name, value)
+        asked = json.dumps({"id": job_id}).encode()
+        began = time.perf_counter()
+        while time.perf_counter() - began < _JOB_S:
+            status = json.loads(self.ask("GET", "/v1/cluster", asked, what="status")[0])
+            if status.get("end_time"):
+                if status.get("err"):
+                    raise ServerError(str(status))
+                return job_id
+            time.sleep(0.05)
+        raise ServerError(f"{action} does not come to an end")
+
+    def statistics(self, job_id: str) -> Mapping[str, str]:
+        """The counters of a job."""
+        asked = json.dumps({"id": job_id}).encode()
+        snapshots = json.loads(self.ask("GET", "/v1/cluster", asked, what="qryxstats")[0])
+        found: Mapping[str, str] = next(iter(snapshots.values()))[0]["stats"]
+        return found
 
 
 @contextlib.contextmanager
@@ -105,12 +168,18 @@ def shaped(port: int, delay_ms: float, mib_per_s: float = 0.0) -> Iterator[int]:
 
 @contextlib.contextmanager
 def cloud(
-    store: Path, *, delay_ms: float = CLOUD_DELAY_MS, mib_per_s: float = CLOUD_MIB_PER_S
+    store: Path,
+    *,
+    delay_ms: float = CLOUD_DELAY_MS,
+    mib_per_s: float = CLOUD_MIB_PER_S,
+    prepare: Callable[[Weir], None] | None = None,
 ) -> Iterator[Cloud]:
-    """All three, with nothing in them, in a directory that goes with them."""
+    """All three, in a directory that goes with them. `prepare` puts in place what the provider has before it starts."""
     home = Path(tempfile.mkdtemp(prefix="weir-bench-", dir=store))
     provider, front = Weir(home / "cloud"), Front(home / "front")
     try:
+        if prepare is not None:
+            prepare(provider)
         provider.start()
         with shaped(provider.port, delay_ms, mib_per_s) as port:
             front.upstream_port = port
