@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 
 from backends.cache.fetch import Fetch, Source
 from backends.cache.fetching import Overtaken
@@ -28,15 +27,7 @@ _RETRY_S = 0.25
 class CachedBlobs:
     """core.blobs.Blobs of a process."""
 
-    def __init__(
-        self,
-        node: StorageNode,
-        backends: Backends,
-        reading: Reading,
-        get: Callable[..., Awaitable[ObjectReader]],
-    ) -> None:
-        """`get`: as ObjectStore's."""
-        self._get = get
+    def __init__(self, node: StorageNode, backends: Backends, reading: Reading) -> None:
         self._node = node
         self._backends = backends
         self._reading = reading
@@ -87,7 +78,7 @@ class CachedBlobs:
                 source = await self._fetching.join(wanted, kept, plan)
                 if source is not None:
                     source.leave()
-        return await self._get(bucket, key, conditions=conditions)
+        return await self._reading.get(bucket, key, conditions=conditions)
 
     async def _kept(self, wanted: Wanted, plan: BlobPlan) -> tuple[ObjectInfo | None, bool]:
         """The copy that is here, and whether it will do. Raises as Backend.head."""

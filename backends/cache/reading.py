@@ -15,6 +15,7 @@ from backends.cache.flight_page import FlightState
 from backends.cache.flight_reader import FlightReader, StreamReader
 from backends.cache.flights import Flights
 from backends.cache.remote_stream import RemoteStream, broken
+from backends.cache.usage import Usage
 from backends.cache.validation import Validation
 from backends.cache.views import View, Views, Wanted, etag_of, is_current
 from backends.memory_objects import MemoryReader
@@ -80,8 +81,11 @@ _LATEST = Conditions(latest=True)
 class Reading:
     """HEAD and GET."""
 
-    def __init__(self, node: StorageNode, backends: Backends, flights: Flights) -> None:
+    def __init__(
+        self, node: StorageNode, backends: Backends, flights: Flights, usage: Usage
+    ) -> None:
         self._node = node
+        self._usage = usage
         self._backends = backends
         self._views = Views()
         self.fetching = self._fetching = Fetching(node, flights)
@@ -160,13 +164,13 @@ class Reading:
             else:
                 remote = reader.info.remote
                 if remote is None or not remote.in_doubt:
-                    return reader
+                    return self._usage.begin(bucket, key, reader)
                 await reader.close()
         asked = _Asked(byte_range, conditions, customer_key)
         wanted = Wanted(view, key, self._backends, version_id or "")
         if version_id is not None:
             return await self._get_version(wanted, asked)
-        return await self._get_compared(wanted, asked)
+        return self._usage.begin(bucket, key, await self._get_compared(wanted, asked))
 
     async def _get_compared(self, wanted: Wanted, asked: _Asked) -> ObjectReader:
         """In rounds: what was found may have changed before it could be opened."""

@@ -44,8 +44,9 @@ class CachedStore:
         in progress are remembered there; made if need be. Without `inventories` there are none."""
         self.backends = backends
         self.flights = flights = Flights(directory)
-        self._reading = reading = Reading(node, backends, flights)
         self._times = AccessTimes(directory / "access.db")
+        self.usage = Usage(flights, self._times)
+        self._reading = reading = Reading(node, backends, flights, self.usage)
         writing = Writing(node, backends, flights, clock)
         copying = Copying(node, reading, writing)
         changing = Changing(node, writing, copying)
@@ -54,9 +55,8 @@ class CachedStore:
         listing = Listing(node, backends, inventories)
         self.head = reading.head
         self.head_with_tags = changing.head_with_tags
-        self.usage = usage = Usage(reading, flights, self._times)
-        self.get = usage.get
-        self.blobs = CachedBlobs(node, backends, reading, usage.get)
+        self.get = reading.get
+        self.blobs = CachedBlobs(node, backends, reading)
         self.bring = reading.bring
         self.resend = Resending(node, writing).resend
         self.put = writing.put

@@ -3,60 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from typing import Protocol
 
 from backends.cache.access_times import FLUSH_S, AccessTimes
 from backends.cache.flights import Flights, Place, place_of
-from core.encryption import CustomerKey
 from core.names import ObjectKey
 from core.protocols import FileSlice, ObjectReader
-from core.types import NO_CONDITIONS, Bucket, ByteRange, Conditions, ObjectInfo
-
-
-class Gets(Protocol):
-    """ObjectStore.get."""
-
-    async def get(
-        self,
-        bucket: Bucket,
-        key: ObjectKey,
-        *,
-        version_id: str | None = None,
-        byte_range: ByteRange | None = None,
-        conditions: Conditions = NO_CONDITIONS,
-        customer_key: CustomerKey | None = None,
-    ) -> ObjectReader: ...
+from core.types import Bucket, ObjectInfo
 
 
 class Usage:
-    """Notes the reads that go through `get`. `lag_s`: how long it takes until all processes know of one."""
+    """Notes the reads of one process. `lag_s`: how long it takes until all processes know of one."""
 
     lag_s = FLUSH_S + 0.5
 
-    def __init__(self, reading: Gets, flights: Flights, times: AccessTimes) -> None:
-        self._reading = reading
+    def __init__(self, flights: Flights, times: AccessTimes) -> None:
         self._flights = flights
         self._times = times
 
-    async def get(
-        self,
-        bucket: Bucket,
-        key: ObjectKey,
-        *,
-        version_id: str | None = None,
-        byte_range: ByteRange | None = None,
-        conditions: Conditions = NO_CONDITIONS,
-        customer_key: CustomerKey | None = None,
-    ) -> ObjectReader:
-        """See ObjectStore.get. Whoever reads from a file is known to all processes until the reader is closed."""
-        reader = await self._reading.get(
-            bucket,
-            key,
-            version_id=version_id,
-            byte_range=byte_range,
-            conditions=conditions,
-            customer_key=customer_key,
-        )
+    def begin(self, bucket: Bucket, key: ObjectKey, reader: ObjectReader) -> ObjectReader:
+        """An object is read by way of what is given back. Whoever reads from a file is known to all processes until
+        that is closed."""
         self._times.note(bucket.bucket_id, key)
         if reader.data is not None:
             return reader

@@ -11,6 +11,7 @@ from backends.cache.access_times import AccessTimes
 from backends.cache.flights import Flights, place_of
 from backends.cache.usage import Usage
 from core.names import ObjectKey
+from core.protocols import ObjectReader
 from tests.unit.backends.cached import BUCKET, cloud
 from tests.unit.storage.box import pattern, read_all
 
@@ -56,12 +57,16 @@ def test_who_reads_a_file_is_known_to_all(tmp_path: Path) -> None:
         async with cloud(tmp_path) as place:
             flights, others = Flights(tmp_path / "flights"), Flights(tmp_path / "flights")
             times = AccessTimes(tmp_path / "access.db")
-            usage = Usage(place.node, flights, times)
+            usage = Usage(flights, times)
+
+            async def get(key: ObjectKey) -> ObjectReader:
+                return usage.begin(BUCKET, key, await place.node.get(BUCKET, key))
+
             place.place(SMALL)
             place.place(LARGE, data=pattern(5000))
             await place.keep(SMALL, LARGE)
-            small = await usage.get(BUCKET, SMALL)
-            first, second = await usage.get(BUCKET, LARGE), await usage.get(BUCKET, LARGE)
+            small = await get(SMALL)
+            first, second = await get(LARGE), await get(LARGE)
             for each in (flights, others):
                 assert not each.is_in_use(place_of(BUCKET, SMALL))
                 assert each.is_in_use(place_of(BUCKET, LARGE))
