@@ -5,8 +5,9 @@ No backend is asked or told, and only what a backend has goes: an object without
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from core.backends import copies_of
 from core.deletion import DeleteItem
@@ -21,6 +22,7 @@ from core.job_table import BUCKET, parse_ref
 from core.names import ObjectKey
 from core.protocols import ObjectService, ObjectStore
 from core.types import Bucket, Conditions, ObjectInfo
+from jobs.lookup import find_bucket
 from jobs.object_group import Control, GroupRun
 from jobs.parallel import work_through
 from jobs.queue import JobContext, OnDemand
@@ -87,7 +89,12 @@ class EvictObjectsJob(OnDemand):
         run = GroupRun(self.present, self.control, context)
         _check_bound(run.source)
         context.say(f"bucket {run.source.name}: {run.request.selection}")
-        await _evict_selected(context, self.present, run.source, run.request.selection)
+        request = run.request
+
+        def now() -> Bucket:
+            return find_bucket(self.control, request.source, str(request.source_id))
+
+        await _evict_selected(context, self.present, run.source, request.selection, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,8 @@ class EvictBucketJob(OnDemand):
         if not keeps and ref.provider != "ais":
             await self.service.destroy_bucket(bucket)
             return
-        await _evict_selected(context, self.service.present, bucket, Selection())
+        present, now = self.service.present, partial(self.service.get_bucket, ref)
+        await _evict_selected(context, present, bucket, Selection(), now)
         if not keeps:
             # What is nowhere else keeps it: BucketNotEmpty.
             await self.service.delete_bucket(bucket)
@@ -128,8 +136,13 @@ def _check_bound(bucket: Bucket) -> None:
 
 
 async def _evict_selected(
-    context: JobContext, present: ObjectStore, bucket: Bucket, selection: Selection
+    context: JobContext,
+    present: ObjectStore,
+    bucket: Bucket,
+    selection: Selection,
+    now: Callable[[], Bucket],
 ) -> None:
+    """`now`: the bucket as it is by now. One that was let go of meanwhile owns what were copies."""
     bucket = copies_of(bucket)
 
     async def some() -> AsyncIterator[tuple[str, Piece]]:
@@ -137,6 +150,7 @@ async def _evict_selected(
             yield piece.cursor, piece
 
     async def evict_some(piece: Piece) -> None:
+        _check_bound(now())
         done = await evict(present, bucket, piece.keys, piece.found)
         context.count(objects=done.objects, size_bytes=done.size_bytes)
         if done.kept:

@@ -164,13 +164,20 @@ class LruJob(OnDemand):
             context.check()
             used = set(self.usage.in_use(bucket, [info.key for info in infos]))
             found = {info.key: info for info in infos if info.key not in used}
-            if not found:
+            if not found or not self._is_still_bound(bucket):
                 continue
             done = await evict(self.present, bucket, list(found), found)
             await self.usage.forget(bucket, list(found))
             given_up += done.size_bytes
             context.count(objects=done.objects, size_bytes=done.size_bytes)
         return given_up
+
+    def _is_still_bound(self, bucket: Bucket) -> bool:
+        """A bucket that was let go of meanwhile owns what were copies."""
+        return any(
+            each.bucket_id == bucket.bucket_id and _may_lose_copies(each)
+            for each in self.buckets.buckets()
+        )
 
 
 def _may_lose_copies(bucket: Bucket) -> bool:

@@ -9,7 +9,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable
 
-ROOM_BYTES = 48 * 1024**2
+ROOM_BYTES = 24 * 1024**2
 """Of all fetches of a process. What the HTTP client has read ahead comes to it, a few 100 KiB a connection."""
 
 _QUEUED_CHUNKS = 4

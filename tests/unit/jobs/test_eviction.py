@@ -144,6 +144,24 @@ async def test_a_bucket_without_backend_is_refused(tmp_path: Path) -> None:
         assert await there.names() == ["k"]
 
 
+async def test_a_bucket_that_is_let_go_of_meanwhile_keeps_the_rest(tmp_path: Path) -> None:
+    """What were copies are its own objects from then on."""
+    async with place(tmp_path) as there:
+        await there.keep("k")
+        bucket = there.control.bucket
+
+        def let_go(ref: BucketRef) -> Bucket | None:
+            found = bucket(ref)
+            looks.append(ref)
+            return found if len(looks) < 2 or found is None else replace(found, props=BucketProps())
+
+        looks: list[BucketRef] = []
+        there.control.bucket = let_go  # type: ignore[method-assign]
+        with pytest.raises(InvalidArgument):
+            await there.evict(Selection())
+        assert await there.names() == ["k"]
+
+
 async def test_whole_bucket(tmp_path: Path) -> None:
     async with place(tmp_path) as there:
         await there.keep("k")

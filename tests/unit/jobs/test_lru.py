@@ -171,6 +171,27 @@ def test_what_must_stay_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_pause")
+def test_a_bucket_that_is_let_go_of_meanwhile_keeps_what_it_has(tmp_path: Path) -> None:
+    """What were copies are its own objects from then on."""
+
+    async def work() -> None:
+        async with place_in(tmp_path) as there:
+            for number in range(9):
+                await there.keep(f"k{number}")
+            in_use = there.in_use
+
+            def let_go(bucket: Bucket, keys: Sequence[ObjectKey]) -> Collection[ObjectKey]:
+                there.all = (replace(THERE, props=BucketProps()), OTHER)
+                return in_use(bucket, keys)
+
+            there.in_use = let_go  # type: ignore[method-assign]
+            await there.evict()
+            assert len(await there.names()) == 9
+
+    asyncio.run(work())
+
+
+@pytest.mark.usefixtures("no_pause")
 def test_a_bucket_alone_and_rounds_of_few(tmp_path: Path) -> None:
     async def work() -> None:
         async with place_in(tmp_path) as place:
