@@ -16,7 +16,13 @@ from tests.s3compat.boto import read, status_of
 from tests.shaper import Kind, Shaper, shaped
 
 DATA, NEXT = pattern(3 * MIB), pattern(3 * MIB, seed=2)
-WRONGS: list[tuple[Kind, int]] = [("truncate", 2 * MIB), ("lie", -1), ("lie", 1), ("flip", MIB)]
+WRONGS: list[tuple[Kind, int]] = [
+    ("truncate", 2 * MIB),
+    ("truncate", 0),
+    ("lie", -1),
+    ("lie", 1),
+    ("flip", MIB),
+]
 
 
 @pytest.fixture(scope="module")

@@ -358,6 +358,26 @@ def test_wrong_bytes_that_are_not_kept_are_never_whole(tmp_path: Path, shorter_b
     run(work())
 
 
+def test_nothing_in_place_of_an_object_is_an_error(tmp_path: Path) -> None:
+    """Where a copy would be kept, and where there is no room for one."""
+    options = StorageOptions(small_limit_bytes=1000, capacity_bytes=1024**2)
+
+    async def work() -> None:
+        async with far_bucket(tmp_path, options) as far:
+            for name, size_bytes in (("small", 500), ("huge", 2 * 1024**2)):
+                data = pattern(size_bytes)
+                far.place(data, name)
+                far.backend.faults.wrongs.promised_more = -size_bytes
+                far.backend.faults.wrongs.truncated_to = 0
+                with pytest.raises(BackendBroken):
+                    await far.one.open(name)
+                assert not far.backend.faults.open_readers
+                far.backend.faults.clear()
+                assert await far.one.read(name) == data
+
+    run(work())
+
+
 def test_a_length_that_is_not_what_a_comparison_said(tmp_path: Path) -> None:
     bucket = bucket_with(versioning__validate_warm_get="true")
 
