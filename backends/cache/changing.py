@@ -18,6 +18,7 @@ from core.errors import NoSuchKey, StoreError, Unsupported
 from core.events import Change
 from core.names import ObjectKey
 from core.nodes import StorageNode
+from core.told_attributes import sayable
 from core.types import NO_CONDITIONS, Bucket, Conditions, ObjectChanges, ObjectInfo
 
 
@@ -69,7 +70,7 @@ class Changing:
         try:
             return await self._node.head(local_view(target.bucket), target.key)
         except NoSuchKey:
-            return await target.backend.head(target.name, target.key)
+            return sayable(await target.backend.head(target.name, target.key))
 
     async def _change_metadata(
         self, target: Target, changes: ObjectChanges, conditions: Conditions
@@ -79,7 +80,7 @@ class Changing:
             reason = "The bucket's provider can't change the metadata of an object"
             raise Unsupported(what="metadata", reason=reason)
         info = await self._node_or_backend(target)
-        there = await target.backend.head(target.name, target.key)
+        there = sayable(await target.backend.head(target.name, target.key))
         metadata = dict(changes.user_metadata or {})
         if changes.keeps_other_metadata:
             metadata = {**there.attributes.user_metadata, **metadata}
@@ -96,7 +97,7 @@ class Changing:
         self, target: Target, changes: ObjectChanges, conditions: Conditions
     ) -> ObjectInfo:
         """Tags and ACL, while other writers wait."""
-        there = await target.backend.head(target.name, target.key)
+        there = sayable(await target.backend.head(target.name, target.key))
         if has_terms(conditions):
             check_write(there, target.key, conditions)
         has_copy = await self._has_copy(target, there)

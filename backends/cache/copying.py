@@ -30,6 +30,7 @@ from core.names import ObjectKey, UserId
 from core.nodes import StorageNode
 from core.protocols import ObjectReader
 from core.staging import Staged
+from core.told_attributes import sayable
 from core.types import (
     MAX_PUT_BYTES,
     NO_CONDITIONS,
@@ -144,7 +145,7 @@ class Copying:
         """Have the provider copy. Raises Unsupported, and then nothing has changed."""
         backend = target.backend
         there = remote_name(source.bucket)
-        now = await backend.head(there, source.key)
+        now = sayable(await backend.head(there, source.key))
         source.check(now)
         if wish.attributes is not None:
             check_attributes(wish.attributes)
