@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,14 @@ from gateway.startup import open_control
 
 _MAX_SECRET = 64 * 1024
 _SHOWN = 10
+_KNOWN_OPTIONS = frozenset(
+    (
+        *("timeout_s", "connect_timeout_s", "stall_timeout_s", "copy_timeout_s", "max_connections"),
+        *("addressing", "anonymous", "ca_file", "conditional_writes", "md5_etags"),
+        *("requester_pays", "application_creds", "namespace", "account_name"),
+        *("private_redirects", "user", "faults_file"),
+    )
+)
 _KNOWN_SECRETS = {
     "aws": ("access_key", "secret_key", "session_token"),
     "gcp": ("access_key", "secret_key", "service_account"),
@@ -60,7 +69,7 @@ def add(arguments: argparse.Namespace) -> int:
         settings=_pairs(arguments.option),
         secrets=_secrets(arguments.secret),
     )
-    _check_secrets(account)
+    _check_names(account)
     with opened(arguments) as store:
         _check_not_ours(store.control, account)
         is_new = store.accounts.account(account.provider, account.name) is None
@@ -71,7 +80,15 @@ def add(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_secrets(account: Account) -> None:
+def _check_names(account: Account) -> None:
+    """That nothing is said in vain, as by a slip of the pen."""
+    for name in account.settings:
+        if name not in _KNOWN_OPTIONS:
+            near = get_close_matches(name, _KNOWN_OPTIONS, 1)
+            then = (
+                f"; is {near[0]} meant?" if near else "; docs/providers.md has those that there are"
+            )
+            raise UsageError(f"--option {name}: there is none{then}")
     known = _KNOWN_SECRETS[account.provider]
     for name in account.secrets:
         if name not in known:

@@ -82,6 +82,8 @@ def test_an_account_from_its_making_to_its_end(
         (["add", "aws", "--secret", "secret_key=file:absent"], "cannot be read"),
         (["add", "aws", "--secret", "secret_key=env:"], "not taken from the command line"),
         (["add", "aws", "--option", "x"], "NAME=VALUE"),
+        (["add", "aws", "--option", "adressing=path"], "is addressing meant?"),
+        (["add", "aws", "--option", "zzz=1"], "docs/providers.md"),
         (["add", "aws", "a b"], "letters, digits"),
         (["add", "aws", "--endpoint", "http://me:secret@host"], "credentials"),
         (["add", "ais"], "needs a name and an endpoint"),
@@ -123,6 +125,10 @@ def test_keys_of_this_weir_are_not_taken_for_the_providers(
         == 0
     )
     monkeypatch.setenv("KEY", "WEIRS")
+    assert account(data, "add", "aws", "--secret", "access_key=env:KEY") != 0
+    assert "go together" in capsys.readouterr().err
+    assert account(data, "add", "aws", "--secret", "tokn=env:KEY") != 0
+    assert "has access_key, secret_key" in capsys.readouterr().err
     monkeypatch.setenv("SECRET", SECRET)
     secrets = ["--secret", "access_key=env:KEY", "--secret", "secret_key=env:SECRET"]
     assert account(data, "add", "aws", *secrets) != 0
