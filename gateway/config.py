@@ -14,6 +14,7 @@ from gateway.config_auth import AuthConfig
 from gateway.config_downloads import DownloadsConfig
 from gateway.config_rule import Rule
 from gateway.config_rule import setting as _setting
+from gateway.config_space import SpaceConfig
 
 DEFAULT_PORT = 9000
 DEFAULT_DATA = "weir-data"
@@ -145,30 +146,6 @@ class JobsConfig:
         60.0,
         "a blob that nothing names is kept for this time",
         minimum=0,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class SpaceConfig:
-    """How full disks, or their quota, may become with copies of what backends have."""
-
-    high_percent: float = _setting(
-        90.0,
-        "above this, copies that were read longest ago are evicted",
-        minimum=1,
-        maximum=100,
-    )
-    low_percent: float = _setting(
-        75.0, "down to this they are evicted; less than the high mark", minimum=0, maximum=100
-    )
-    out_of_space_percent: float = _setting(
-        95.0,
-        "above this no more copies are kept: what backends have is passed through",
-        minimum=1,
-        maximum=100,
-    )
-    check_interval_s: float = _setting(
-        10.0, "time between looks at the disks", minimum=0.1, maximum=3600
     )
 
 

@@ -7,8 +7,10 @@ taken from a fetch that has them. Versions of the provider are read there, and n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import logging
 
+from backends.cache.asked import Asked, check_served_cold, leads, without_part
 from backends.cache.fetch import Fetch, Source, failure_of
 from backends.cache.fetching import Fetching, Overtaken
 from backends.cache.flight_page import FlightState
@@ -23,7 +25,7 @@ from core.backends import Backends
 from core.conditions import check_read
 from core.encryption import CustomerKey
 from core.errors import (
-    CustomerKeyNotApplicable,
+    Corrupt,
     InvalidPartNumber,
     InvalidRange,
     NoSuchKey,
@@ -37,18 +39,13 @@ from core.protocols import ObjectReader
 from core.ranges import resolve_range
 from core.types import (
     NO_CONDITIONS,
-    BoundedRange,
     Bucket,
     ByteRange,
     Conditions,
     ObjectInfo,
-    OffsetRange,
-    PartRange,
 )
 
-_FETCHED_FROM_BYTES = 1024**2
-"""A range from the beginning on fetches the whole if it is as long as this: downloads in parts begin so, and looks at a
-header don't."""
+_log = logging.getLogger(__name__)
 
 _NEAR_BYTES = 8 * 1024**2
 """How far a fetch may be from a range that waits for it in place of a read of its own."""
@@ -60,24 +57,6 @@ _UNKEPT_ROUNDS = 3
 _DECIDED = (PreconditionFailed, NotModified, InvalidRange, InvalidPartNumber)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """How an object is to be read."""
-
-    byte_range: ByteRange | None
-    conditions: Conditions
-    customer_key: CustomerKey | None
-
-    @property
-    def is_conditional(self) -> bool:
-        """Whether it must be known what the object is before it is read."""
-        plain = self.conditions in (NO_CONDITIONS, _LATEST)
-        return not plain or isinstance(self.byte_range, PartRange)
-
-
-_LATEST = Conditions(latest=True)
-
-
 class Reading:
     """HEAD and GET."""
 
@@ -85,6 +64,7 @@ class Reading:
         self, node: StorageNode, backends: Backends, flights: Flights, usage: Usage
     ) -> None:
         self._node = node
+        self._flights = flights
         self._usage = usage
         self._backends = backends
         self._views = Views()
@@ -156,6 +136,8 @@ class Reading:
                 )
             except NoSuchKey:
                 pass
+            except Corrupt as error:
+                await self._give_up(Wanted(view, key, self._backends), error)
             except _DECIDED:
                 # By a copy that counts?
                 kept = await self._kept(Wanted(view, key, self._backends))
@@ -166,13 +148,13 @@ class Reading:
                 if remote is None or not remote.in_doubt:
                     return self._usage.begin(bucket, key, reader)
                 await reader.close()
-        asked = _Asked(byte_range, conditions, customer_key)
+        asked = Asked(byte_range, conditions, customer_key)
         wanted = Wanted(view, key, self._backends, version_id or "")
         if version_id is not None:
             return await self._get_version(wanted, asked)
         return self._usage.begin(bucket, key, await self._get_compared(wanted, asked))
 
-    async def _get_compared(self, wanted: Wanted, asked: _Asked) -> ObjectReader:
+    async def _get_compared(self, wanted: Wanted, asked: Asked) -> ObjectReader:
         """In rounds: what was found may have changed before it could be opened."""
         for _ in range(_ROUNDS):
             kept = await self._kept(wanted)
@@ -191,7 +173,7 @@ class Reading:
         return StreamReader(await RemoteStream.open(wanted, asked.byte_range))
 
     async def _open_kept(
-        self, wanted: Wanted, asked: _Asked, kept: ObjectInfo
+        self, wanted: Wanted, asked: Asked, kept: ObjectInfo
     ) -> ObjectReader | None:
         """The copy that was compared; None if it is another one now."""
         try:
@@ -204,24 +186,42 @@ class Reading:
             )
         except NoSuchKey:
             return None
+        except Corrupt as error:
+            await self._give_up(wanted, error)
+            return None
         if kept.remote is None or is_current(reader.info, kept):
             return reader
         await reader.close()
         return None
 
+    async def _give_up(self, wanted: Wanted, error: Corrupt) -> None:
+        """A copy whose bytes are damaged goes, for the backend has the object. What is only here stays: raises
+        `error`."""
+        kept = await self._kept(wanted)
+        if kept is None:
+            return
+        if kept.remote is None:
+            raise error
+        _log.warning("a damaged copy is fetched anew bucket=%s error=%r", wanted.view.name, error)
+        async with self._flights.settling(wanted.place) as may_settle:
+            if may_settle:
+                unchanged = Conditions(if_match=(kept.etag,))
+                with contextlib.suppress(NoSuchKey, PreconditionFailed):
+                    await self._node.delete(wanted.view.local, wanted.key, conditions=unchanged)
+
     async def _get_cold(
-        self, wanted: Wanted, asked: _Asked, now: ObjectInfo | None, outdated: ObjectInfo | None
+        self, wanted: Wanted, asked: Asked, now: ObjectInfo | None, outdated: ObjectInfo | None
     ) -> ObjectReader | None:
         """What the backend has. None: something has changed, look again."""
-        _check_served_cold(wanted, asked)
+        check_served_cold(wanted, asked)
         byte_range = asked.byte_range
         if asked.is_conditional:
             now = now or await self._validation.ask(wanted)
             check_read(now, asked.conditions)
-            byte_range = _without_part(now, byte_range)
+            byte_range = without_part(now, byte_range)
         if not wanted.view.keeps:
             return await _read_through(wanted, byte_range, now)
-        if not _leads(byte_range):
+        if not leads(byte_range):
             return await self._get_range(wanted, byte_range, now)
         try:
             source = await self._fetching.join(wanted, outdated)
@@ -305,7 +305,7 @@ class Reading:
         wanted = Wanted(self._views.of(bucket), key, self._backends)
         kept = await self._kept(wanted)
         if kept is not None and is_current(kept, await self._validation.compare(wanted, kept)):
-            reader = await self._open_kept(wanted, _Asked(None, NO_CONDITIONS, None), kept)
+            reader = await self._open_kept(wanted, Asked(None, NO_CONDITIONS, None), kept)
             if reader is not None:
                 return reader
         return StreamReader(await RemoteStream.open(wanted))
@@ -327,19 +327,19 @@ class Reading:
         self, wanted: Wanted, info: ObjectInfo, byte_range: ByteRange
     ) -> ObjectReader | None:
         """See Origin."""
-        asked = _Asked(byte_range, NO_CONDITIONS, None)
+        asked = Asked(byte_range, NO_CONDITIONS, None)
         return await self._open_kept(wanted, asked, info)
 
     # --- versions ---
 
-    async def _get_version(self, wanted: Wanted, asked: _Asked) -> ObjectReader:
+    async def _get_version(self, wanted: Wanted, asked: Asked) -> ObjectReader:
         """A version of the provider's, which is not kept."""
-        _check_served_cold(wanted, asked)
+        check_served_cold(wanted, asked)
         byte_range = asked.byte_range
         if asked.is_conditional:
             now = await _head_version(wanted)
             check_read(now, asked.conditions)
-            byte_range = _without_part(now, byte_range)
+            byte_range = without_part(now, byte_range)
         return StreamReader(await RemoteStream.open(wanted, byte_range))
 
 
@@ -350,36 +350,6 @@ def _must_ask(view: View, kept: ObjectInfo, conditions: Conditions) -> bool:
 
 def _is_doubtful(kept: ObjectInfo) -> bool:
     return kept.remote is not None and kept.remote.in_doubt
-
-
-def _check_served_cold(wanted: Wanted, asked: _Asked) -> None:
-    """Raises CustomerKeyNotApplicable: customers' keys are for what is stored here. Raises NoSuchKey where copies
-    alone are served."""
-    if asked.customer_key is not None:
-        raise CustomerKeyNotApplicable
-    if not wanted.view.is_cold_served:
-        raise NoSuchKey(key=wanted.key)
-
-
-def _leads(byte_range: ByteRange | None) -> bool:
-    """Whether who reads this fetches the whole."""
-    match byte_range:
-        case None:
-            return True
-        case OffsetRange(first):
-            return first == 0
-        case BoundedRange(first, last):
-            return first == 0 and last + 1 >= _FETCHED_FROM_BYTES
-        case _:
-            return False
-
-
-def _without_part(now: ObjectInfo, byte_range: ByteRange | None) -> ByteRange | None:
-    """A range of bytes in place of one by the number of a part."""
-    if not isinstance(byte_range, PartRange):
-        return byte_range
-    first, length = resolve_range(now, byte_range)
-    return None if length == now.size_bytes else BoundedRange(first, first + length - 1)
 
 
 async def _read_through(

@@ -76,6 +76,24 @@ def test_the_first_read_keeps_a_copy(tmp_path: Path, data: bytes) -> None:
     run(work())
 
 
+def test_a_copy_that_is_damaged_is_fetched_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        async with far_bucket(tmp_path) as far:
+            far.place(BIG)
+            assert await far.one.read() == BIG
+            for path in far.one.box.blobs():
+                path.unlink()
+            assert await far.one.read() == BIG
+            assert await far.other.read() == BIG
+            assert far.opens == 2
+            assert not far.one.box.check().findings
+
+    run(work())
+    assert "a damaged copy is fetched anew" in caplog.text
+
+
 @pytest.mark.parametrize("data", [LITTLE, BIG])
 def test_many_readers_of_all_processes_cause_one_read(tmp_path: Path, data: bytes) -> None:
     async def work() -> None:

@@ -194,7 +194,11 @@ def test_environment_is_read_in_one_place() -> None:
         if _names_used(path.read_text()) & {"environ", "environb", "getenv"}
     }
     # Adapters read the variables of their providers' own standard chains, for credentials that no account has.
-    chains = {"backends/azure_client.py", "backends/s3_options.py"}
+    chains = {
+        "backends/azure_client.py",
+        "backends/google_tokens.py",
+        "backends/s3_options.py",
+    }
     assert readers - chains == {"gateway/config_sources.py"}
 
 
