@@ -52,10 +52,11 @@ class Landing(Protocol):
         written one after the other and are complete. Raises ValueError else."""
 
     async def publish(
-        self, info: ObjectInfo, *, conditions: Conditions = NO_CONDITIONS
+        self, info: ObjectInfo, *, conditions: Conditions = NO_CONDITIONS, must_last: bool = True
     ) -> ObjectInfo:
-        """Make the object the key's current one, durably, once every piece is whole. Raises as ObjectStore.put; then
-        nothing is left of it."""
+        """Make the object the key's current one, durably, once every piece is whole. `must_last` False, for a copy
+        where there was none: power loss may take it, or leave a record whose bytes are Corrupt. Raises as
+        ObjectStore.put; then nothing is left of it."""
 
     async def abandon(self) -> None:
         """Remove what was written. Idempotent, and of no effect after `publish`."""

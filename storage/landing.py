@@ -176,7 +176,7 @@ class LocalLanding:
         return {name: digest.digest() for name, digest in self._digests.items()}
 
     async def publish(
-        self, info: ObjectInfo, *, conditions: Conditions = NO_CONDITIONS
+        self, info: ObjectInfo, *, conditions: Conditions = NO_CONDITIONS, must_last: bool = True
     ) -> ObjectInfo:
         """See Landing."""
         for piece in self.pieces:
@@ -186,7 +186,7 @@ class LocalLanding:
         self._is_over = True
         info = replace(info, key=self._place.key)
         if isinstance(self.pieces[0], MemoryPiece):
-            return await self._publish_small(info, self.pieces[0], conditions)
+            return await self._publish_small(info, self.pieces[0], conditions, must_last)
         blobs = self._blobs
         if len(blobs) == 1:
             made = (info, blobs[0].blob, blobs[0].blob.checksum)
@@ -207,11 +207,12 @@ class LocalLanding:
                 piece.give_up()
 
     async def _publish_small(
-        self, info: ObjectInfo, piece: MemoryPiece, conditions: Conditions
+        self, info: ObjectInfo, piece: MemoryPiece, conditions: Conditions, must_last: bool
     ) -> ObjectInfo:
+        # What lies in files is synced in any case: of a file that was not, nobody would notice that bytes are missing.
         data = b"".join(piece.chunks)
         self._place.owner.opened().capacity.took(len(data) + ROW_COST_BYTES)
         publication = Publication(info, data, xxhash.xxh3_64_intdigest(data))
         return await self._publisher.publish_inline(
-            self._place.owner, self._place.bucket, publication, conditions
+            self._place.owner, self._place.bucket, publication, conditions, must_last=must_last
         )

@@ -196,9 +196,13 @@ class Mountpath:
 
     async def require_room_for_copies(self) -> None:
         """Raises OutOfSpace if the disk is too full for copies of what backends have."""
-        capacity = self.opened().capacity
+        opened = self.opened()
+        capacity = opened.capacity
         if capacity.is_stale:
-            await self.run(capacity.refresh_sync)
+            if capacity.is_out_for_copies:
+                await self.run(capacity.refresh_sync)
+            else:
+                opened.look_again()  # in time for the next: a cold read does not wait for it
         if capacity.is_out_for_copies:
             raise OutOfSpace(mountpath=str(self.spec.directory), retry_after_s=RETRY_AFTER_S)
 
@@ -286,6 +290,10 @@ class _OpenMountpath:
             _log.info(
                 "worker lock of a lost mountpath left behind directory=%s", self.layout.directory
             )
+
+    def look_again(self) -> None:
+        """Have the disk's room looked at, in a thread."""
+        self._submit(self.capacity.refresh_sync)
 
     def checkpoint_sync(self) -> None:
         """Fold the write-ahead logs into the databases, without holding commits up."""

@@ -80,16 +80,23 @@ class Publisher:
             await asyncio.wait(self._tasks)
 
     async def publish_inline(
-        self, mountpath: Mountpath, bucket: Bucket, publication: Publication, conditions: Conditions
+        self,
+        mountpath: Mountpath,
+        bucket: Bucket,
+        publication: Publication,
+        conditions: Conditions,
+        *,
+        must_last: bool = True,
     ) -> ObjectInfo:
-        """Publish an object whose bytes go into its small row: one transaction does it all."""
+        """Publish an object whose bytes go into its small row: one transaction does it all. `must_last` False: it is
+        not synced, whatever the bucket says."""
 
         def run(tx: Transaction) -> ObjectInfo:
             stored = publish_object(tx, bucket, publication, conditions)
             crashpoints.reach("put:small-written")
             return stored.info
 
-        info = await mountpath.commit(run, is_durable=is_durable(bucket))
+        info = await mountpath.commit(run, is_durable=must_last and is_durable(bucket))
         crashpoints.reach("put:small-committed")
         return info
 

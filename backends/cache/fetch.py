@@ -266,7 +266,9 @@ class Fetch:
             if not may_keep:
                 return FlightState.UNKEPT
             try:
-                await landing.publish(info)
+                # Power loss may cost a copy, but not bring an older one back. Small ones are told of half a
+                # millisecond sooner without a sync; a record without its bytes is damaged, and fetched anew.
+                await landing.publish(info, must_last=self._outdated is not None)
             except _NO_ROOM as error:
                 self.no_room = error
                 return FlightState.UNKEPT
