@@ -76,6 +76,15 @@ class _ShardView:
         await reader.close()
         return reader.info
 
+    async def head_with_tags(
+        self, bucket: Bucket, key: ObjectKey, *, version_id: str | None = None
+    ) -> ObjectInfo:
+        try:
+            return await self._service.head_with_tags(bucket, key, version_id=version_id)
+        except (NoSuchKey, NoSuchVersion):
+            # A member, whose tags are its shard's.
+            return await self.head(bucket, key, version_id=version_id)
+
     async def get(
         self,
         bucket: Bucket,
