@@ -114,6 +114,9 @@ class LruJob(OnDemand):
 
     async def run(self, context: JobContext) -> None:
         """As JobKind."""
+        if not any(_may_lose_copies(bucket) for bucket in self.buckets.buckets()):
+            context.say("nothing to evict: ais buckets are the only place of their objects")
+            return
         await asyncio.sleep(self.usage.lag_s)
         for _ in range(_MAX_ROUNDS):
             uses = await asyncio.to_thread(self.disks.disk_uses_sync)

@@ -208,6 +208,16 @@ def test_a_bucket_alone_and_rounds_of_few(tmp_path: Path) -> None:
     asyncio.run(work())
 
 
+def test_without_buckets_that_live_elsewhere_it_ends_at_once(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with place_in(tmp_path) as place:
+            place.all = (Bucket(BucketRef(BucketName("here")), 14, USER, 1),)
+            place.lag_s = 3600.0
+            assert (await place.evict())[1].startswith("nothing to evict")
+
+    asyncio.run(asyncio.wait_for(work(), 10))
+
+
 @pytest.mark.parametrize(("used", "asks"), [(90, False), (91, True)])
 def test_eviction_is_asked_for_above_the_high_mark(used: int, asks: bool) -> None:
     class Full:
