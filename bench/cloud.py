@@ -31,7 +31,7 @@ def main() -> int:
             cloud_read.reached,
         ),
         "blob": (
-            lambda: cloud_blob.measure(store, options.size_mib, 40.0, 50.0),
+            lambda: cloud_blob.measure(store, options.size_mib, 40.0, options.mib_per_s),
             cloud_blob.reached,
         ),
         "prefetch": (
@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="*", help="read, blob, prefetch, listing; default: all")
     parser.add_argument("--size-mib", type=int, default=4096, help="object of the blob download")
+    parser.add_argument(
+        "--mib-per-s", type=float, default=25.0, help="that a stream of the blob download gets"
+    )
     parser.add_argument("--readers-mib", type=int, default=1024, help="object that many read")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
