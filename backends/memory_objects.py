@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from backends.memory_buckets import MemoryBuckets
@@ -25,8 +25,9 @@ from core.listing import (
     VersionListPage,
     VersionListQuery,
 )
+from core.memory_reader import MemoryReader
 from core.names import ObjectKey, UserId
-from core.protocols import BodyStream, Clock, FileSlice
+from core.protocols import BodyStream, Clock
 from core.ranges import resolve_range
 from core.sealing import check_customer_key, new_encryption, open_encryption
 from core.types import (
@@ -43,28 +44,6 @@ from core.types import (
     ObjectInfo,
 )
 from core.uploads import Upload
-
-
-class MemoryReader:
-    """An open object of a MemoryStore."""
-
-    has_slices = False
-
-    def __init__(self, info: ObjectInfo, data: bytes, first: int) -> None:
-        self.info = info
-        self.data = data
-        self.first = first
-        self.length = len(data)
-
-    async def next_slice(self) -> FileSlice | None:
-        return None
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        if self.data:
-            yield self.data
-
-    async def close(self) -> None:
-        return None
 
 
 class MemoryObjects(MemoryBuckets):
@@ -111,7 +90,7 @@ class MemoryObjects(MemoryBuckets):
         check_read(stored.info, conditions)
         first, length = resolve_range(stored.info, byte_range)
         await self._open(bucket, stored.info, customer_key)
-        return MemoryReader(stored.info, stored.data[first : first + length], first)
+        return MemoryReader(stored.info, stored.data, first, length)
 
     async def put(
         self,

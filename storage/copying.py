@@ -13,6 +13,7 @@ from core.configs.versioning import Versioning
 from core.digests import MD5, kept_checksum
 from core.encryption import CustomerKey, EncryptionRequest, encryption_as_before
 from core.errors import EntityTooLarge, NoSuchKey, PreconditionFailed, WriteConflict
+from core.memory_reader import MemoryReader
 from core.names import ObjectKey, UserId
 from core.types import (
     MAX_PUT_BYTES,
@@ -37,7 +38,7 @@ from storage.mountpaths import Mountpaths
 from storage.objects import Objects
 from storage.pieces import cutting_of
 from storage.publish import Publisher, is_durable
-from storage.reader import FileReader, MemoryReader
+from storage.reader import FileReader
 from storage.records import StoredObject
 from storage.sealed import Seal, Seals
 from storage.versions import Publication, replace_object

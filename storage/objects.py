@@ -16,6 +16,7 @@ from core.configs.versioning import Versioning
 from core.deletion import DeleteItem, DeleteResult
 from core.encryption import CustomerKey, EncryptionRequest
 from core.errors import CustomerKeyNotApplicable, NoSuchKey, NotFound, StoreError
+from core.memory_reader import MemoryReader
 from core.names import ObjectKey
 from core.protocols import BodyStream, ObjectReader
 from core.ranges import resolve_range
@@ -37,12 +38,7 @@ from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
 from storage.pieces import Cutting, cutting_of
 from storage.publish import Publisher, is_durable
-from storage.reader import (
-    BlobGone,
-    FileReader,
-    MemoryReader,
-    log_corrupt,
-)
+from storage.reader import BlobGone, FileReader, log_corrupt
 from storage.records import StoredObject
 from storage.sealed import SealedReader, Seals, open_inline
 from storage.updates import Update, update_object

@@ -16,7 +16,6 @@ from core.errors import Corrupt
 from core.light import light
 from core.names import ObjectKey
 from core.protocols import FileSlice
-from core.types import ObjectInfo
 from storage.blobs import open_cached, pread_cached
 from storage.mountpath import Mountpath
 from storage.records import FileSegment, InlineSegment, Segment, StoredObject
@@ -51,29 +50,6 @@ def log_corrupt(what: str, key: ObjectKey) -> Corrupt:
 
 def _id_of(segment: Segment) -> int | str:
     return segment.blob_id if isinstance(segment, FileSegment) else segment.small_id
-
-
-class MemoryReader:
-    """An object whose offered bytes are in memory."""
-
-    __slots__ = ("data", "first", "info", "length")
-    has_slices = False
-
-    def __init__(self, info: ObjectInfo, data: bytes, first: int, length: int) -> None:
-        self.info = info
-        self.first = first
-        self.length = length
-        self.data = data if length == len(data) else data[first : first + length]
-
-    async def next_slice(self) -> FileSlice | None:
-        return None
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        if self.data:
-            yield self.data
-
-    async def close(self) -> None:
-        return
 
 
 @light

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from core.chunks import ChunkRule
 from core.cipher import DoesNotOpen, Sealer, opened_size
 from core.errors import PreconditionFailed
+from core.memory_reader import MemoryReader
 from core.names import ObjectKey
 from core.types import Bucket, ObjectInfo
 from storage.blobs import BlobWriter
@@ -20,7 +21,7 @@ from storage.moves import Move, name_bytes
 from storage.objects import Objects
 from storage.pieces import Cutting, Pieces, segment_of
 from storage.publish import PiecesCommit, Publisher, is_durable
-from storage.reader import FileReader, MemoryReader
+from storage.reader import FileReader
 from storage.records import FileSegment, StoredObject
 from storage.sealed import Seal, Seals, number_of_run
 

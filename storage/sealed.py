@@ -26,12 +26,13 @@ from core.control import KeyService
 from core.digests import MD5
 from core.encryption import CustomerKey, EncryptionMode, EncryptionRequest, ObjectEncryption
 from core.light import light
+from core.memory_reader import MemoryReader
 from core.names import ObjectKey
 from core.sealing import new_encryption, open_encryption
 from core.types import Bucket, ObjectPart
 from storage.intake import Received
 from storage.mountpath import Mountpath
-from storage.reader import FileReader, MemoryReader, log_corrupt
+from storage.reader import FileReader, log_corrupt
 from storage.records import Segment, StoredObject
 
 _BLOCK_BYTES = 4 * SEALED_CHUNK_BYTES

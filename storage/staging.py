@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from core.errors import InvalidPart
+from core.memory_reader import MemoryReader
 from core.names import ObjectKey
 from core.protocols import BodyStream
 from core.ranges import resolve_range
@@ -17,7 +18,7 @@ from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
 from storage.pieces import cutting_of, segment_of
 from storage.publish import Publisher
-from storage.reader import BlobGone, FileReader, MemoryReader
+from storage.reader import BlobGone, FileReader
 from storage.records import StoredObject
 from storage.upload_records import StoredPart
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from core.conditions import check_unchanged
 from core.errors import PreconditionFailed
 from core.listing import ObjectVersion
+from core.memory_reader import MemoryReader
 from core.types import Bucket, ObjectInfo
 from storage.blobs import BlobWriter
 from storage.layout import host_name
@@ -23,7 +24,7 @@ from storage.moves import Move, moved, name_bytes
 from storage.objects import Objects
 from storage.pieces import Pieces, segment_of
 from storage.publish import BlobCommit, PiecesCommit, Publisher, is_durable
-from storage.reader import BlobGone, FileReader, MemoryReader, log_corrupt
+from storage.reader import BlobGone, FileReader, log_corrupt
 from storage.records import (
     OBJECT,
     Description,

@@ -20,7 +20,6 @@ from backends.cache.remote_stream import RemoteStream, broken
 from backends.cache.usage import Usage
 from backends.cache.validation import Validation
 from backends.cache.views import View, Views, Wanted, etag_of, is_current
-from backends.memory_objects import MemoryReader
 from core.backends import Backends
 from core.conditions import check_read
 from core.encryption import CustomerKey
@@ -33,6 +32,7 @@ from core.errors import (
     OutOfSpace,
     PreconditionFailed,
 )
+from core.memory_reader import MemoryReader
 from core.names import ObjectKey
 from core.nodes import StorageNode
 from core.protocols import ObjectReader
@@ -263,12 +263,12 @@ class Reading:
             first, length = resolve_range(info, byte_range)
             if source.data is None:
                 return FlightReader(wanted, source, (first, length), self)
-            data = source.data[first : first + length]
+            data = source.data
         except BaseException:
             source.leave()
             raise
         source.leave()
-        return MemoryReader(info, data, first)
+        return MemoryReader(info, data, first, length)
 
     # --- for nobody's reading ---
 

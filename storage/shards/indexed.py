@@ -8,13 +8,14 @@ from typing import Protocol
 
 from core.conditions import check_read
 from core.errors import NotFound, PreconditionFailed
+from core.memory_reader import MemoryReader
 from core.names import ObjectKey
 from core.protocols import ObjectReader
 from core.ranges import resolve_range
 from core.shards import IndexOutcome, Member, MemberPage, NoSuchMember, NotAShard, ShardFormat
 from core.types import Bucket, ByteRange, Conditions, ObjectInfo
 from storage.lookup import Found
-from storage.reader import FileReader, MemoryReader
+from storage.reader import FileReader
 from storage.shards.archives import Entries
 from storage.shards.formats import SNIFFED_BYTES, format_of_bytes, format_of_key
 from storage.shards.index import (

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from core.conditions import check_read
+from core.memory_reader import MemoryReader
 from core.protocols import FileSlice, ObjectReader
 from core.ranges import resolve_range
 from core.shards import Member, member_etag
 from core.types import ByteRange, Conditions, ObjectInfo
-from storage.reader import MemoryReader
 from storage.shards.source import Source
 from storage.shards.turns import Opened, blocks_of
 

@@ -18,11 +18,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from core.cipher import HEADER_BYTES, SEALED_CHUNK_BYTES, DoesNotOpen, Opener, chunks_of, cut
+from core.memory_reader import MemoryReader
 from core.names import ObjectKey
 from core.protocols import ObjectReader
 from core.types import NO_CONDITIONS, Bucket, Conditions
 from core.whole_objects import WholeObjects
-from storage.reader import FileReader, MemoryReader, load_inline, log_corrupt
+from storage.reader import FileReader, load_inline, log_corrupt
 from storage.records import FileSegment, InlineSegment, Segment
 from storage.sealed import SealedReader, Span
 
