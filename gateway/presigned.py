@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterable, AsyncIterator
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from backends.cache.store import CachedStore
-from backends.presigned import PassedAnswer, PresignedRelay, SignedRequest
 from core.backends import remote_name
 from core.errors import InvalidArgument
 from core.names import ObjectKey, parse_object_key
@@ -18,6 +18,9 @@ from core.protocols import FileSlice
 from core.types import Bucket, ObjectAttributes, ObjectInfo
 from gateway.service import SingleNodeService
 from s3api.call import Request, Response
+
+if TYPE_CHECKING:
+    from backends.presigned import PassedAnswer, PresignedRelay, SignedRequest
 
 FEATURE = 1 << 9
 """AIStore's feature flag S3-Presigned-Request."""
@@ -34,11 +37,12 @@ class PresignedPassing:
 
     def __init__(self, service: SingleNodeService) -> None:
         self._service = service
-        self._relay = PresignedRelay()
+        self._relay: PresignedRelay | None = None
 
     async def close(self) -> None:
         """End what is under way."""
-        await self._relay.close()
+        if self._relay is not None:
+            await self._relay.close()
 
     async def __call__(
         self, request: Request, bucket: Bucket, body: AsyncIterable[bytes]
@@ -57,6 +61,9 @@ class PresignedPassing:
         if any(part in (".", "..") for part in unquote(raw_key).split("/")):
             return None  # what servers take for another path than the bucket's
         key = parse_object_key(request.key) if request.key else None
+        # The HTTP client takes half a second to load, and 12 MiB, which most workers need never spend.
+        from backends.presigned import SignedRequest
+
         signed = SignedRequest(
             request.method,
             remote_name(bucket),
@@ -78,6 +85,10 @@ class PresignedPassing:
     async def _send(
         self, cached: CachedStore, bucket: Bucket, signed: SignedRequest
     ) -> PassedAnswer:
+        if self._relay is None:
+            from backends.presigned import PresignedRelay
+
+            self._relay = PresignedRelay()
         return await self._relay.send(cached.backends.of(bucket), signed)
 
 

@@ -27,9 +27,10 @@ from core.types import (
     User,
 )
 from core.uploads import CompletedPart
+from jobs.downloads.failures import DownloadFailed, failed
 from jobs.downloads.report import Task
 from jobs.downloads.request import Item
-from jobs.downloads.web import DownloadFailed, Web, WebReply, failed
+from jobs.downloads.web import Web, WebReply
 
 LARGE_BYTES = 128 * 1024**2
 _PART_BYTES = 32 * 1024**2

@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from core.errors import InvalidArgument
+from jobs.downloads.failures import failed
 from jobs.downloads.request import HUB, Item
-from jobs.downloads.web import Web, failed
+
+if TYPE_CHECKING:
+    from jobs.downloads.web import Web
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}\Z")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}\Z")

@@ -1,30 +1,16 @@
-"""Owns the job that downloads: its objects one after the other and many at a time, and what it tells of them."""
+"""Owns the kind of job that downloads, and what the server says of downloads. What one does is in `work`."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from core.control import KeyService
 from core.egress import PUBLIC, EgressRules
-from core.errors import Denied, NoSuchBucket, OutOfSpace, StoreError, Unavailable
-from core.events import with_origin
-from core.job_access import JobAccess
 from core.job_table import SEALED
-from core.names import parse_object_key
-from core.origin import Origin
 from core.protocols import ObjectStore
 from core.sealing import open_text
-from core.types import User
-from jobs.downloads.fetching import Fetcher, Pace
-from jobs.downloads.hub import hub_items
-from jobs.downloads.report import Report
-from jobs.downloads.request import DOWNLOAD, DownloadRequest, Item
-from jobs.downloads.web import DownloadFailed, Web
-from jobs.lookup import find_bucket
+from jobs.downloads.request import DOWNLOAD, DownloadRequest
 from jobs.object_group import Control
-from jobs.parallel import work_through
 from jobs.queue import JobContext, OnDemand
 
 
@@ -51,87 +37,12 @@ class DownloadJob(OnDemand):
 
     async def run(self, context: JobContext) -> None:
         text = await open_text(self.keys, binding_of(context.job_id), context.arguments[SEALED])
-        await _Run(self, context, DownloadRequest.parse(text)).work()
+        # The HTTP client takes half a second to load, and 12 MiB, which most processes need never spend.
+        from jobs.downloads.work import DownloadWork
+
+        await DownloadWork(self, context, DownloadRequest.parse(text)).work()
 
 
 def binding_of(job_id: str) -> bytes:
     """What the request of a job is sealed with, so that it opens as this job's alone."""
     return f"weir download {job_id}".encode()
-
-
-class _Run:
-    def __init__(self, kind: DownloadJob, context: JobContext, request: DownloadRequest) -> None:
-        self._kind = kind
-        self._context = context
-        self._request = request
-        bucket = find_bucket(kind.control, request.bucket, str(request.bucket_id))
-        user = kind.control.user(request.user_id)
-        if user is None:
-            raise NoSuchBucket(bucket=bucket.name, reason="who asked for the download is gone")
-        self._user: User = user
-        self._access = JobAccess(user, bucket)
-        origin = Origin("PutObject", requester=user.user_id, region=bucket.region)
-        self._bucket = with_origin(bucket, origin)
-        self._report = Report(context.report)
-        context.tell_by(self._report.text)
-        self._timeout_s = request.timeout_s or kind.rules.timeout_s
-
-    async def work(self) -> None:
-        context, request, rules = self._context, self._request, self._kind.rules
-        connections = request.connections or rules.connections
-        context.say(f"{context.arguments.get('description', '')} -> {self._bucket.name}".strip())
-        async with Web(rules.egress, request.headers, connections=connections) as web:
-            pace = Pace(request.bytes_per_hour, context.pause)
-            self._fetcher = Fetcher(
-                self._kind.store, self._bucket, self._user, web, pace, context.pause
-            )
-            await work_through(context, self._items(web), self._one, workers=connections)
-
-    async def _items(self, web: Web) -> AsyncIterator[tuple[str, Item]]:
-        """All that is left to do, each with the cursor behind it."""
-        context, request = self._context, self._request
-        before, _, number = context.cursor.rpartition("/")
-        first = int(number) if number.isdecimal() else 0
-        if not request.hub:
-            context.expect(request.count)
-            for index, item in enumerate(request.items(first), first + 1):
-                yield f"/{index}", item
-            return
-        endpoint = self._kind.rules.hub_endpoint
-        revision, items = await hub_items(web, endpoint, request.hub, request.subdir)
-        if revision != before:
-            first = 0  # what is there already is found out again
-        context.expect(len(items))
-        for index in range(first, len(items)):
-            yield f"{revision}/{index + 1}", items[index]
-
-    async def _one(self, item: Item) -> None:
-        context = self._context
-        task = self._report.begin(item.name)
-        reason = ""
-        try:
-            key = parse_object_key(item.name.encode())
-            self._access.require("s3:PutObject", key)
-            async with asyncio.timeout(self._timeout_s):
-                info = await self._fetcher.fetch(item, task)
-            if info is None:
-                context.count(skipped_objects=1)
-            else:
-                context.count(objects=1, size_bytes=info.size_bytes)
-        except OutOfSpace:
-            raise
-        except TimeoutError:
-            reason = f"it took longer than {self._timeout_s:g} s"
-        except DownloadFailed as error:
-            reason = f"{error.link}: {error.reason}"
-        except Denied:
-            reason = "who asked for it may not write it"
-        except Unavailable as error:
-            reason = f"it could not be stored: {type(error).__name__}"
-        except (StoreError, UnicodeEncodeError) as error:
-            reason = type(error).__name__
-        finally:
-            self._report.end(task, is_done=not reason)
-        if reason:
-            self._report.fail(item.name, reason)
-            context.count(failed_objects=1)

@@ -12,13 +12,13 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from core.egress import EgressRules, parse_ip
-from core.errors import StoreError
+from jobs.downloads.failures import failed
 
 _MAX_REDIRECTS = 10
 _CONNECT_S = 30.0
@@ -30,26 +30,6 @@ _FOR_EVERYBODY = frozenset({"range", "if-range", "accept-encoding", "user-agent"
 """Headers that go along to another origin."""
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})\Z")
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-
-
-class DownloadFailed(StoreError):
-    """What a link gives cannot be had. Fields: link (without what may be secret), reason (a sentence), is_transient."""
-
-
-def shown(url: str) -> str:
-    """A link as it may be told: without user, query and fragment, where secrets are."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "a link that is none"
-    return urlunsplit((parts.scheme, host + port, parts.path, "", ""))[:512]
-
-
-def failed(url: str, reason: str, *, is_transient: bool = False) -> DownloadFailed:
-    """The error of a link."""
-    return DownloadFailed(link=shown(url), reason=reason, is_transient=is_transient)
 
 
 class EgressRefused(OSError):

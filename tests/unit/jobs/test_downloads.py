@@ -20,11 +20,12 @@ from core.jobs import JobProgress, JobRecord
 from core.sealing import open_text, seal_text
 from core.types import Bucket
 from jobs.downloads import fetching
+from jobs.downloads.failures import DownloadFailed, shown
 from jobs.downloads.hub import HubName, parse_hub_name
 from jobs.downloads.job import DownloadJob, DownloadRules, binding_of
 from jobs.downloads.report import Report
 from jobs.downloads.request import DownloadRequest, base_name, check_link, full_link
-from jobs.downloads.web import DownloadFailed, Web, shown
+from jobs.downloads.web import Web
 from jobs.queue import JobContext, JobStopped
 from tests.unit.jobs.remote_place import HERE, RemotePlace, remote_place
 from tests.unit.jobs.web_server import SmallWeb, small_web
