@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from core.claims import Permission
 from core.control import KeyService, TokenVerifier
 from core.errors import InvalidKey
 from core.inventories import Inventories, NoInventories
-from core.jobs import JobStore, StandingJobs
+from core.jobs import JobRecord, JobStore, StandingJobs
 from core.load import Load
 from core.names import BucketRef, ObjectKey, parse_object_key
 from core.protocols import BodyStream, Clock, ObjectReader, ObjectService
@@ -117,6 +118,13 @@ class NativeCall:
         if ref is None and self.visited is not None:
             return self.visited
         return self.store.get_bucket(self.request.ref() if ref is None else ref)
+
+    async def add_job(self, kind: str, arguments: Mapping[str, str], job_id: str = "") -> JobRecord:
+        """Have a job of a kind done, by whichever worker is free. `job_id`: its name, if it must have a certain one."""
+        services = self.services
+        return await asyncio.to_thread(
+            services.jobs.add_sync, kind, arguments, services.clock.now_ns(), job_id=job_id
+        )
 
     def key(self) -> ObjectKey:
         """The object's name in the path, checked. Raises InvalidKey, KeyTooLong."""

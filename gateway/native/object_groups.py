@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from core import access
 from core.claims import Permission
@@ -20,6 +19,7 @@ from core.types import Bucket
 from gateway.native.bucket_making import make_bucket
 from gateway.native.bucket_names import admit_new_bucket
 from gateway.native.call import NativeCall
+from gateway.native.fields import Fields, fields_of, text_of
 from gateway.native.request import bucket_ref
 from jobs.copying import NameMap
 from jobs.object_group import DEFAULT_WORKERS
@@ -27,40 +27,8 @@ from jobs.parallel import MAX_WORKERS
 from jobs.selection import MAX_NAMES, Selection, pieces
 
 _MAX_NAMES_BYTES = 16 * 1024**2
-_TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
-
-Fields = Mapping[str, Any]
-
-
-def fields_of(value: object) -> Fields:
-    """The value of a message, by lower-case names. Raises InvalidArgument."""
-    if not isinstance(value, dict):
-        raise InvalidArgument(name="value", value="", reason="it names no objects")
-    return {str(name).lower(): each for name, each in value.items()}
-
 
 # --- fields --------------------------------------------------------------------------------------------------------
-
-
-def text_of(fields: Fields, name: str, max_chars: int = 1024) -> str:
-    """A text, "" where there is none. Raises InvalidArgument."""
-    value = fields.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str) or len(value) > max_chars or not _is_unicode(value):
-        reason = f"{name} is a text of at most {max_chars} characters"
-        raise InvalidArgument(name=name, value=str(value)[:64], reason=reason)
-    return value
-
-
-def flag_of(fields: Fields, name: str) -> bool:
-    """A boolean, in any spelling. Raises InvalidArgument."""
-    value = fields.get(name)
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    if isinstance(value, str):
-        return value.lower() in _TRUE
-    raise InvalidArgument(name=name, value=str(value)[:64], reason=f"{name} is true or false")
 
 
 def workers_of(fields: Fields) -> int:

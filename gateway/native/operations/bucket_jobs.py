@@ -9,11 +9,12 @@ from core.claims import Permission
 from core.errors import BadToken, BucketExists, InvalidArgument, NoSuchBucket
 from core.job_access import check_conditions
 from core.job_table import BUCKET, TO_BUCKET, ref_text
-from core.names import MAX_KEY_BYTES, BucketRef, ObjectKey
+from core.names import BucketRef, ObjectKey
 from core.types import Bucket
 from gateway.native.bucket_making import make_bucket
 from gateway.native.bucket_names import admit_new_bucket, ref_of_uname
 from gateway.native.call import NativeCall, NativeResponse, Row
+from gateway.native.fields import flag_of, text_of
 from gateway.native.operations.buckets import admit_emptying
 from gateway.native.operations.jobs import ask_for
 from gateway.native.operations.prefetching import refresh
@@ -123,38 +124,21 @@ def _copy_options(fields: Mapping[str, Any]) -> CopyOptions:
         reason = f"it does not map up to {_MAX_EXTENSIONS} extensions to others"
         raise InvalidArgument(name="ext", value="", reason=reason)
     options = CopyOptions(
-        prefix=_name(fields, "prefix"),
-        prepend=_name(fields, "prepend"),
+        prefix=text_of(fields, "prefix"),
+        prepend=text_of(fields, "prepend"),
         extensions={old.lstrip("."): new.lstrip(".") for old, new in extensions.items()},
-        is_dry_run=_flag(fields, "dry_run"),
-        removes_extra=_flag(fields, "synchronize"),
-        continues=_flag(fields, "coer"),
-        is_flat=_flag(fields, "non-recurs"),
+        is_dry_run=flag_of(fields, "dry_run"),
+        removes_extra=flag_of(fields, "synchronize"),
+        continues=flag_of(fields, "coer"),
+        is_flat=flag_of(fields, "non-recurs"),
         workers=_workers(fields.get("num-workers")),
-        latest=_flag(fields, "latest-ver"),
-        only_newer=_flag(fields, "only-newer"),
+        latest=flag_of(fields, "latest-ver"),
+        only_newer=flag_of(fields, "only-newer"),
     )
     if options.removes_extra and (options.prepend or options.extensions):
         reason = "names are changed, so that the source of an object cannot be told"
         raise InvalidArgument(name="synchronize", value="true", reason=reason)
     return options
-
-
-def _name(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name) or ""
-    if not isinstance(value, str) or len(value.encode()) > MAX_KEY_BYTES:
-        reason = f"it is no text of up to {MAX_KEY_BYTES} bytes"
-        raise InvalidArgument(name=name, value=str(value)[:64], reason=reason)
-    return value
-
-
-def _flag(fields: Mapping[str, Any], name: str) -> bool:
-    value = fields.get(name) or False
-    if not isinstance(value, bool):
-        raise InvalidArgument(
-            name=name, value=str(value)[:64], reason="it is neither true nor false"
-        )
-    return value
 
 
 def _workers(value: Any) -> int:

@@ -9,8 +9,9 @@ from core import chunks
 from core.claims import Permission
 from core.configs.sections import parse_size
 from core.errors import InvalidArgument
-from core.names import MAX_KEY_BYTES, ObjectKey
+from core.names import ObjectKey
 from gateway.native.call import NativeCall, NativeResponse, Row
+from gateway.native.fields import flag_of, text_of
 from gateway.native.operations.jobs import ask_for
 from jobs.rechunk import RECHUNK, RechunkOptions, rechunk_arguments
 
@@ -21,10 +22,10 @@ async def rechunk(call: NativeCall) -> NativeResponse:
     await call.require("weir:Rechunk", Permission.UPDATE_OBJECT, bucket)
     fields = (await call.request.message()).fields()
     options = RechunkOptions(
-        _prefix(fields.get("prefix")),
+        text_of(fields, "prefix"),
         _size(fields, "objsize-limit", 0, chunks.MAX_MONOLITHIC_BYTES),
         _size(fields, "chunk-size", chunks.MIN_CHUNK_BYTES, chunks.MAX_CHUNK_BYTES, or_zero=True),
-        _flag(fields, "sync-remote"),
+        flag_of(fields, "sync-remote"),
     )
     if options.syncs_remote:
         if bucket.props.backend is None:
@@ -49,26 +50,6 @@ def _size(
         reason = f"{name} is no size from {minimum} to {maximum} bytes"
         raise InvalidArgument(name=name, value=str(value)[:64], reason=reason)
     return size_bytes
-
-
-def _prefix(value: Any) -> str:
-    if value is None:
-        return ""
-    try:
-        is_good = isinstance(value, str) and len(value.encode()) <= MAX_KEY_BYTES
-    except UnicodeEncodeError:
-        is_good = False
-    if not is_good:
-        reason = f"it is no text of up to {MAX_KEY_BYTES} bytes"
-        raise InvalidArgument(name="prefix", value="", reason=reason)
-    return str(value)
-
-
-def _flag(fields: Mapping[str, Any], name: str) -> bool:
-    value = fields.get(name)
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    raise InvalidArgument(name=name, value=str(value)[:64], reason="it is neither true nor false")
 
 
 ROWS = (Row("POST", "buckets", 1, rechunk, "rechunk"),)

@@ -26,7 +26,8 @@ from core.sealing import seal_text
 from core.templates import parse_template
 from core.types import Bucket, User
 from gateway.native.call import NativeCall, NativeResponse, Row, json_response, parse_native_key
-from gateway.native.object_groups import Fields, bucket_of, fields_of, flag_of, text_of
+from gateway.native.fields import Fields, fields_of, flag_of, text_of
+from gateway.native.object_groups import bucket_of
 from gateway.native.operations.eviction import check_remote
 from gateway.native.operations.jobs import seen_sync
 from gateway.native.routes import NoSuchRoute
@@ -92,11 +93,7 @@ async def start_download(call: NativeCall) -> NativeResponse:
 async def _started(
     call: NativeCall, kind: str, arguments: Mapping[str, str], job_id: str
 ) -> NativeResponse:
-    services = call.services
-    await asyncio.to_thread(
-        lambda: services.jobs.add_sync(kind, arguments, services.clock.now_ns(), job_id=job_id)
-    )
-    return json_response({"id": job_id})
+    return json_response({"id": (await call.add_job(kind, arguments, job_id)).job_id})
 
 
 async def _start_backend(

@@ -13,7 +13,8 @@ from core.names import ObjectKey
 from core.types import NOBODY, Bucket
 from gateway.native.call import NativeCall, NativeResponse, Row, text_response
 from gateway.native.errors import cname
-from gateway.native.object_groups import admitted, fields_of, flag_of, selection_of
+from gateway.native.fields import fields_of, flag_of
+from gateway.native.object_groups import admitted, selection_of
 from gateway.native.operations.jobs import ask_for
 from jobs.eviction import BUCKET_ID, EVICT_BUCKET, EVICT_OBJECTS, KEEPS_BUCKET, evict
 from jobs.object_group import GroupRequest
@@ -63,18 +64,13 @@ async def evict_bucket(call: NativeCall) -> NativeResponse:
     await call.require("s3:DeleteBucket", Permission.DESTROY_BUCKET, bucket)
     check_remote(bucket, "evict")
     keeps = call.request.flag("keep_bck_md")
-    services = call.services
     arguments = {
         BUCKET: ref_text(bucket.ref),
         BUCKET_ID: str(bucket.bucket_id),
         KEEPS_BUCKET: "yes" if keeps else "no",
     }
     job_id = f"{'kpmd' if keeps else 'rmmd'}-{secrets.token_hex(_ID_BYTES)}"
-    await asyncio.to_thread(
-        lambda: services.jobs.add_sync(
-            EVICT_BUCKET, arguments, services.clock.now_ns(), job_id=job_id
-        )
-    )
+    await call.add_job(EVICT_BUCKET, arguments, job_id)
     await _ended(call, job_id)
     return text_response(job_id)
 

@@ -26,6 +26,7 @@ from core.names import MAX_KEY_BYTES
 from core.types import Bucket
 from gateway.native.call import NativeCall, NativeResponse, Row, json_response
 from gateway.native.errors import cname
+from gateway.native.fields import flag_of, text_of
 from gateway.native.operations.buckets import known_to
 from gateway.native.operations.jobs import ask_for
 from jobs.inventory import CREATE_INVENTORY, InventoryOrder, check_room
@@ -80,16 +81,16 @@ def _order(fields: Mapping[str, Any]) -> InventoryOrder:
     if not MIN_NAMES <= per_chunk <= MAX_NAMES:
         reason = f"a chunk has {MIN_NAMES} to {MAX_NAMES} names"
         raise InvalidArgument(name="names_per_chunk", value=str(per_chunk), reason=reason)
-    name = _text(fields, "name", 64)
-    prefix = _text(fields, "prefix", MAX_KEY_BYTES + 1)
+    name = text_of(fields, "name", 64)
+    prefix = text_of(fields, "prefix", MAX_KEY_BYTES + 1)
     return InventoryOrder(
         name=parse_inventory_name(name) if name else "",
         prefix=prefix[:-1] if prefix.endswith("*") else prefix,
-        props=_props(_text(fields, "props", 1000)),
+        props=_props(text_of(fields, "props", 1000)),
         names_per_chunk=per_chunk,
-        refresh_s=_refresh(_text(fields, "refresh", 64)),
-        force=_flag(fields, "force"),
-        multi=_flag(fields, "multi"),
+        refresh_s=_refresh(text_of(fields, "refresh", 64)),
+        force=flag_of(fields, "force"),
+        multi=flag_of(fields, "multi"),
     )
 
 
@@ -111,20 +112,6 @@ def _refresh(text: str) -> int:
     return int(seconds)
 
 
-def _text(fields: Mapping[str, Any], name: str, most: int) -> str:
-    value = fields.get(name)
-    if value is None:
-        return ""
-    try:
-        is_good = isinstance(value, str) and len(value.encode()) <= most
-    except UnicodeEncodeError:
-        is_good = False
-    if not is_good:
-        reason = f"it is no text of up to {most} bytes"
-        raise InvalidArgument(name=name, value="", reason=reason)
-    return str(value)
-
-
 def _number(fields: Mapping[str, Any], name: str) -> int:
     value = fields.get(name)
     if value is None or value == "":
@@ -134,13 +121,6 @@ def _number(fields: Mapping[str, Any], name: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**64:
         return value
     raise InvalidArgument(name=name, value=str(value)[:64], reason="it is no number")
-
-
-def _flag(fields: Mapping[str, Any], name: str) -> bool:
-    value = fields.get(name)
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    raise InvalidArgument(name=name, value=str(value)[:64], reason="it is neither true nor false")
 
 
 # --- showing and removing ----------------------------------------------------------------------------------------

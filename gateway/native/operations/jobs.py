@@ -16,6 +16,7 @@ from core.names import BucketRef
 from core.types import NOBODY
 from gateway.native.call import NativeCall, NativeResponse, Row, json_response, text_response
 from gateway.native.faults import NoSuchKind, NoSuchNode, NotServed
+from gateway.native.fields import text_of
 from gateway.native.job_views import (
     BUCKETS,
     refs_of,
@@ -112,11 +113,7 @@ def _whole_bucket(call: NativeCall, ref: BucketRef) -> Mapping[str, str]:
 
 async def ask_for(call: NativeCall, kind: str, arguments: Mapping[str, str]) -> NativeResponse:
     """Have a job of a kind done; answers its id."""
-    services = call.services
-    record = await asyncio.to_thread(
-        services.jobs.add_sync, kind, arguments, services.clock.now_ns()
-    )
-    return text_response(record.job_id)
+    return text_response((await call.add_job(kind, arguments)).job_id)
 
 
 async def stop(call: NativeCall) -> NativeResponse:
@@ -211,24 +208,15 @@ def _asked(value: Any) -> _Asked:
     if not isinstance(value, dict):
         raise InvalidArgument(name="value", value="", reason="it does not say which job is meant")
     fields = {str(name).lower(): field for name, field in value.items()}
-    kind = _text(fields, "kind")
+    kind = text_of(fields, "kind")
     found = describe(kind)
     return _Asked(
-        job_id=_text(fields, "id") or _text(fields, "uuid"),
+        job_id=text_of(fields, "id") or text_of(fields, "uuid"),
         kind=kind if found is None else found.kind,
-        node=_text(fields, "daemonid") or _text(fields, "node"),
+        node=text_of(fields, "daemonid") or text_of(fields, "node"),
         refs=_refs(fields),
         only_running=fields.get("show_active") is True,
     )
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise InvalidArgument(name=name, value=str(value)[:64], reason="it is no text")
-    return value
 
 
 def _refs(fields: Mapping[str, Any]) -> Sequence[BucketRef]:
@@ -249,9 +237,9 @@ def parse_bucket(value: Any) -> BucketRef:
     if not isinstance(space, dict):
         raise InvalidArgument(name="namespace", value=str(space)[:64], reason="it is no namespace")
     parts = {str(name).lower(): field for name, field in space.items()}
-    uuid, name = _text(parts, "uuid"), _text(parts, "name")
+    uuid, name = text_of(parts, "uuid"), text_of(parts, "name")
     namespace = f"@{uuid}#{name}" if uuid or name else ""
-    return bucket_ref(_text(fields, "name"), _text(fields, "provider"), namespace)
+    return bucket_ref(text_of(fields, "name"), text_of(fields, "provider"), namespace)
 
 
 _QUESTIONS: Sequence[tuple[str, Callable[[NativeCall], Any]]] = (

@@ -7,18 +7,15 @@ from core.errors import InvalidArgument
 from core.types import NOBODY
 from gateway.native.call import NativeCall, NativeResponse, Row, parse_native_key
 from gateway.native.errors import cname
+from gateway.native.fields import Fields, fields_of, flag_of, text_of
 from gateway.native.object_groups import (
-    Fields,
     admitted,
     admitted_to,
     bucket_of,
     extensions_of,
-    fields_of,
-    flag_of,
     reads_only_owners,
     selection_of,
     target_bucket,
-    text_of,
     workers_of,
 )
 from gateway.native.operations.jobs import ask_for

@@ -9,7 +9,8 @@ from core.configs.sections import parse_size
 from core.errors import InvalidArgument
 from core.types import NOBODY, Bucket
 from gateway.native.call import NativeCall, NativeResponse, Row
-from gateway.native.object_groups import Fields, admitted, fields_of, flag_of, selection_of, text_of
+from gateway.native.fields import Fields, fields_of, flag_of, text_of
+from gateway.native.object_groups import admitted, selection_of
 from gateway.native.operations.eviction import check_remote
 from gateway.native.operations.jobs import ask_for
 from jobs.object_group import GroupRequest

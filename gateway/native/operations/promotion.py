@@ -82,13 +82,7 @@ def _size_sync(source: LocalPath) -> int:
 
 
 async def _start(call: NativeCall, promotion: Promotion) -> NativeResponse:
-    record = await asyncio.to_thread(
-        call.services.jobs.add_sync,
-        PROMOTE,
-        promotion.arguments(),
-        call.services.clock.now_ns(),
-    )
-    return text_response(record.job_id)
+    return text_response((await call.add_job(PROMOTE, promotion.arguments())).job_id)
 
 
 ROWS = (Row("POST", "objects", 1, promote, "promote"),)

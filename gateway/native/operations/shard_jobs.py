@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from core.claims import Permission
 from core.errors import InvalidArgument
-from core.jobs import JobRecord, JobState
-from core.names import MAX_KEY_BYTES
+from core.jobs import JobState
 from gateway.native.call import (
     NativeCall,
     NativeResponse,
@@ -16,6 +14,7 @@ from gateway.native.call import (
     json_response,
     text_response,
 )
+from gateway.native.fields import flag_of, text_of
 from gateway.native.operations.summaries import find_summary
 from jobs.parallel import MAX_WORKERS
 from jobs.shard_index import (
@@ -35,12 +34,12 @@ async def index_shards(call: NativeCall) -> NativeResponse:
     fields = (await call.request.message()).fields()
     arguments = index_arguments(
         bucket.ref,
-        prefix=_prefix(fields.get("prefix")),
+        prefix=text_of(fields, "prefix"),
         workers=_workers(fields.get("num-workers")),
-        skips_verify=_flag(fields.get("skip-verify"), "skip-verify"),
+        skips_verify=flag_of(fields, "skip-verify"),
     )
     arguments[BUCKET_ID] = str(bucket.bucket_id)
-    return text_response((await _add(call, INDEX_SHARD, arguments)).job_id)
+    return text_response((await call.add_job(INDEX_SHARD, arguments)).job_id)
 
 
 async def summarize_shards(call: NativeCall) -> NativeResponse:
@@ -50,8 +49,8 @@ async def summarize_shards(call: NativeCall) -> NativeResponse:
     fields = (await call.request.message()).fields()
     job_id = fields.get("uuid") or ""
     if not job_id:
-        arguments = summary_arguments(bucket, _prefix(fields.get("prefix")))
-        return text_response((await _add(call, SUMMARY_SHARD, arguments)).job_id, 202)
+        arguments = summary_arguments(bucket, text_of(fields, "prefix"))
+        return text_response((await call.add_job(SUMMARY_SHARD, arguments)).job_id, 202)
     record = await find_summary(call, SUMMARY_SHARD, bucket, str(job_id))
     if record.state is not JobState.FINISHED:
         return text_response(record.job_id, 202)
@@ -69,24 +68,6 @@ async def summarize_shards(call: NativeCall) -> NativeResponse:
     )
 
 
-async def _add(call: NativeCall, kind: str, arguments: dict[str, str]) -> JobRecord:
-    services = call.services
-    return await asyncio.to_thread(services.jobs.add_sync, kind, arguments, services.clock.now_ns())
-
-
-def _prefix(value: Any) -> str:
-    if value is None:
-        return ""
-    try:
-        is_good = isinstance(value, str) and len(value.encode()) <= MAX_KEY_BYTES
-    except UnicodeEncodeError:
-        is_good = False
-    if not is_good:
-        reason = f"it is no text of up to {MAX_KEY_BYTES} bytes"
-        raise InvalidArgument(name="prefix", value="", reason=reason)
-    return str(value)
-
-
 def _workers(value: Any) -> int:
     """0 for as many as usual; clients also say -1 for one alone."""
     if value is None:
@@ -95,12 +76,6 @@ def _workers(value: Any) -> int:
         reason = "it is no number of workers: -1, 0 or more"
         raise InvalidArgument(name="num-workers", value=str(value)[:64], reason=reason)
     return 1 if value == -1 else min(value, MAX_WORKERS)
-
-
-def _flag(value: Any, name: str) -> bool:
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    raise InvalidArgument(name=name, value=str(value)[:64], reason="it is neither true nor false")
 
 
 ROWS = (

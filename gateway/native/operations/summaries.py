@@ -11,9 +11,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from core.claims import Permission
-from core.errors import InvalidArgument, InvalidBucketState
+from core.errors import InvalidBucketState
 from core.jobs import JobRecord, JobState, NoSuchJob
-from core.names import MAX_KEY_BYTES
 from core.types import Bucket
 from gateway.native.call import (
     NativeCall,
@@ -23,6 +22,7 @@ from gateway.native.call import (
     text_response,
 )
 from gateway.native.capacity import mountpath_uses_sync, total_bytes
+from gateway.native.fields import text_of
 from gateway.native.operations.buckets import head_bucket, props_header
 from gateway.native.props import bucket_json
 from jobs.bucket_summary import SUMMARY_KIND, BucketCount, BucketCounts, summary_arguments
@@ -35,9 +35,9 @@ async def summarize(call: NativeCall) -> NativeResponse:
     bucket = call.bucket()
     await call.require("s3:ListBucket", Permission.LIST_OBJECTS, bucket)
     fields = (await call.request.message()).fields()
-    job_id = _text(fields.get("uuid"), "uuid")
+    job_id = text_of(fields, "uuid")
     if not job_id:
-        prefix = _text(fields.get("prefix"), "prefix")
+        prefix = text_of(fields, "prefix")
         with_remote = fields.get("cached") is False
         record = await _start(call, bucket, prefix, with_remote=with_remote)
         return text_response(record.job_id, 202)
@@ -71,29 +71,13 @@ async def head(call: NativeCall) -> NativeResponse:
 def _prefix_of_path(call: NativeCall) -> str:
     """What follows the bucket, as it stands: a slash at its end counts."""
     path = call.request.s3.raw_path.removeprefix(b"/v1/buckets/")
-    return unquote_to_bytes(path.partition(b"/")[2]).decode("utf-8", "surrogateescape")
-
-
-def _text(value: Any, name: str) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise InvalidArgument(name=name, value="", reason=f"{name} is not a text")
-    return value
+    prefix = unquote_to_bytes(path.partition(b"/")[2]).decode("utf-8", "surrogateescape")
+    return text_of({"prefix": prefix}, "prefix")
 
 
 async def _start(call: NativeCall, bucket: Bucket, prefix: str, *, with_remote: bool) -> JobRecord:
-    try:
-        size_bytes = len(prefix.encode())
-    except UnicodeEncodeError:
-        raise InvalidArgument(name="prefix", value="", reason="prefix: not UTF-8") from None
-    if size_bytes > MAX_KEY_BYTES:
-        raise InvalidArgument(name="prefix", value="", reason="prefix: longer than any name")
     arguments = summary_arguments(bucket, prefix, with_remote=with_remote)
-    services = call.services
-    return await asyncio.to_thread(
-        services.jobs.add_sync, SUMMARY_KIND, arguments, services.clock.now_ns()
-    )
+    return await call.add_job(SUMMARY_KIND, arguments)
 
 
 async def find_summary(call: NativeCall, kind: str, bucket: Bucket, job_id: str) -> JobRecord:

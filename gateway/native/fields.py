@@ -1,0 +1,47 @@
+"""Owns reading single fields out of what a native message says: each is checked for what it is, once, here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.errors import InvalidArgument
+from core.names import MAX_KEY_BYTES
+
+_TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
+_SHOWN_CHARS = 64
+
+Fields = Mapping[str, Any]
+
+
+def fields_of(value: object) -> Fields:
+    """The value of a message, by lower-case names. Raises InvalidArgument."""
+    if not isinstance(value, dict):
+        raise InvalidArgument(name="value", value="", reason="it names no objects")
+    return {str(name).lower(): each for name, each in value.items()}
+
+
+def text_of(fields: Fields, name: str, max_bytes: int = MAX_KEY_BYTES) -> str:
+    """A text, "" where there is none. Raises InvalidArgument."""
+    value = fields.get(name)
+    if value is None:
+        return ""
+    try:
+        is_good = isinstance(value, str) and len(value.encode()) <= max_bytes
+    except UnicodeEncodeError:
+        is_good = False
+    if not is_good:
+        reason = f"it is no text of up to {max_bytes} bytes"
+        raise InvalidArgument(name=name, value=ascii(value)[:_SHOWN_CHARS], reason=reason)
+    return str(value)
+
+
+def flag_of(fields: Fields, name: str) -> bool:
+    """A boolean, in any spelling; False where there is none. Raises InvalidArgument."""
+    value = fields.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    if isinstance(value, str):
+        return value.lower() in _TRUE
+    reason = "it is neither true nor false"
+    raise InvalidArgument(name=name, value=str(value)[:_SHOWN_CHARS], reason=reason)
