@@ -49,7 +49,7 @@ class BatchItem:
         return self.first, length
 
 
-class WholeObjects(Sequence[BatchItem]):
+class WholeItems(Sequence[BatchItem]):
     """Items that are whole objects of one bucket, made when they are looked at: those that are found by their keys
     alone cost a quarter."""
 
@@ -65,10 +65,10 @@ class WholeObjects(Sequence[BatchItem]):
     @overload
     def __getitem__(self, index: int) -> BatchItem: ...
     @overload
-    def __getitem__(self, index: slice) -> WholeObjects: ...
-    def __getitem__(self, index: int | slice) -> BatchItem | WholeObjects:
+    def __getitem__(self, index: slice) -> WholeItems: ...
+    def __getitem__(self, index: int | slice) -> BatchItem | WholeItems:
         if isinstance(index, slice):
-            return WholeObjects(self.bucket, self.keys[index])
+            return WholeItems(self.bucket, self.keys[index])
         return BatchItem(self.bucket, self.keys[index])
 
 

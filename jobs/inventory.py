@@ -95,10 +95,16 @@ class InventoryOrder:
     @classmethod
     def read(cls, arguments: Mapping[str, str]) -> InventoryOrder:
         """From a job's arguments; what is not said is as usual."""
+        usual = cls()
         return cls(
-            **{name: arguments[name] for name in _TEXTS if name in arguments},  # type: ignore[arg-type]
-            **{name: int(arguments[name]) for name in _NUMBERS if name in arguments},  # type: ignore[arg-type]
-            **{name: arguments.get(name) == "true" for name in _FLAGS},  # type: ignore[arg-type]
+            name=arguments.get("name", usual.name),
+            prefix=arguments.get("prefix", usual.prefix),
+            props=arguments.get("props", usual.props),
+            names_per_chunk=int(arguments.get("names_per_chunk", usual.names_per_chunk)),
+            refresh_s=int(arguments.get("refresh_s", usual.refresh_s)),
+            force=arguments.get("force") == "true",
+            multi=arguments.get("multi") == "true",
+            renew=arguments.get("renew") == "true",
         )
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import xxhash
 
-from core.batches import BatchItem, ItemData, Outcome, WholeObjects
+from core.batches import BatchItem, ItemData, Outcome, WholeItems
 from core.errors import Corrupt, InvalidRange, NoSuchKey, NotFound, StoreError
 from core.names import ObjectKey
 from core.protocols import ObjectReader, ObjectStore
@@ -58,7 +58,7 @@ class LocalBatchSender:
 
     def at_hand(self, items: Sequence[BatchItem], max_bytes: int) -> Sequence[ItemData]:
         owner = self._mountpaths.only
-        if owner is not None and isinstance(items, WholeObjects):
+        if owner is not None and isinstance(items, WholeItems):
             return _all_hot(owner.opened().hot.plain(), items, max_bytes)
         found: list[ItemData] = []
         owner_of = self._mountpaths.owner
@@ -207,7 +207,7 @@ def _by_shard(items: Sequence[BatchItem]) -> dict[tuple[int, str], list[int]]:
 
 
 def _all_hot(
-    plain: Mapping[tuple[int, ObjectKey], ItemData], items: WholeObjects, max_bytes: int
+    plain: Mapping[tuple[int, ObjectKey], ItemData], items: WholeItems, max_bytes: int
 ) -> Sequence[ItemData]:
     """See BatchSender.at_hand."""
     found: list[ItemData] = []

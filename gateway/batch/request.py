@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core.batches import BatchItem, WholeObjects
+from core.batches import BatchItem, WholeItems
 from core.shards import ShardFormat
 from core.types import Bucket
 
@@ -34,7 +34,7 @@ class BatchRequest:
 
     def names_of(self, items: Sequence[BatchItem]) -> list[str]:
         """`name_of` many plain objects."""
-        if isinstance(items, WholeObjects):
+        if isinstance(items, WholeItems):
             before = "" if self.only_object_names else f"{items.bucket.ref.name}/"
             return [before + key for key in items.keys]
         if self.only_object_names:

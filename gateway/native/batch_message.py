@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from core.batches import TO_THE_END, BatchItem, WholeObjects
+from core.batches import TO_THE_END, BatchItem, WholeItems
 from core.errors import InvalidArgument, InvalidKey, NoSuchBucket
 from core.names import MAX_KEY_BYTES, BucketRef, ObjectKey
 from core.shards import ShardFormat
@@ -88,7 +88,7 @@ def _parse_plain(raw: bytes, call: NativeCall) -> BatchRequest | None:
     buckets = _Buckets(call)
     bucket = buckets.named(named.pop(), providers.pop())
     return BatchRequest(
-        WholeObjects(bucket, names),
+        WholeItems(bucket, names),
         buckets.named(None, None) if call.request.bucket_name else bucket,
         ShardFormat.TAR,
         bool(body.coer),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from core import access
-from core.batches import BatchItem, WholeObjects
+from core.batches import BatchItem, WholeItems
 from core.claims import Permission
 from core.errors import NoSuchBucket, StoreError
 from core.types import Bucket
@@ -62,7 +62,7 @@ async def _authorize(call: NativeCall, request: BatchRequest) -> Check | None:
     seen: dict[int, Bucket] = {}
     items = request.items
     # Those are of one bucket.
-    for item in items[:1] if isinstance(items, WholeObjects) else items:
+    for item in items[:1] if isinstance(items, WholeItems) else items:
         bucket = item.bucket
         if bucket.bucket_id in seen:
             continue
