@@ -7,7 +7,7 @@ Nothing here imports botocore: the client is made, and its library imported, wit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backends.s3_account import headers_in
 from backends.s3_listing import page_of
@@ -41,9 +41,6 @@ from core.types import (
     PartRange,
     SuffixRange,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 def s3_backend(account: Account) -> S3Backend:
