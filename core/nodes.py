@@ -49,6 +49,9 @@ class StorageNode(ObjectStore, Protocol):
         """Forget what is left of a deleted bucket, which is closed: objects, uploads in progress and their parts. A
         bounded part of it at a time; whether all is gone. Idempotent."""
 
+    def expect(self, bucket: Bucket, key: ObjectKey) -> None:
+        """`land` will be called in a moment: what it takes to know of the disk is looked up meanwhile. Never blocks."""
+
     async def land(
         self,
         bucket: Bucket,

@@ -196,15 +196,18 @@ class Mountpath:
 
     async def require_room_for_copies(self) -> None:
         """Raises OutOfSpace if the disk is too full for copies of what backends have."""
-        opened = self.opened()
-        capacity = opened.capacity
-        if capacity.is_stale:
-            if capacity.is_out_for_copies:
-                await self.run(capacity.refresh_sync)
-            else:
-                opened.look_again()  # in time for the next: a cold read does not wait for it
+        capacity = self.opened().capacity
+        if capacity.is_stale and capacity.is_out_for_copies:
+            await self.run(capacity.refresh_sync)
         if capacity.is_out_for_copies:
             raise OutOfSpace(mountpath=str(self.spec.directory), retry_after_s=RETRY_AFTER_S)
+
+    def expect_bytes(self) -> None:
+        """Have the disk's room looked at in a thread, if that is to be known anew, so that who brings bytes in a moment
+        need not wait for it."""
+        opened = self._open
+        if opened is not None and opened.capacity.is_stale:
+            opened.look_again()
 
     async def require_room(self, size_bytes: int) -> None:
         """Raises OutOfSpace if so many bytes would leave less than the reserve."""

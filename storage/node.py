@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from core.chunks import MAX_CHUNKS, chunk_rule
 from core.control import KeyService
 from core.encryption import CustomerKey, EncryptionRequest
-from core.errors import StoreError
+from core.errors import MountpathUnavailable, StoreError
 from core.listing import (
     ListPage,
     ListQuery,
@@ -98,6 +99,11 @@ class LocalNode:
         self.publish_upload = multipart.publish_upload
         self.close_bucket = buckets.close
         self.reopen_bucket = buckets.reopen
+
+    def expect(self, bucket: Bucket, key: ObjectKey) -> None:
+        """See StorageNode.expect."""
+        with suppress(MountpathUnavailable):
+            self.mountpaths.spread(bucket, key, "STANDARD")[0].expect_bytes()
 
     async def land(
         self,

@@ -110,11 +110,7 @@ class Fetch:
 
     async def run(self) -> None:
         """Fetch. What goes wrong is for the readers to hear of."""
-        try:
-            flight = self._flight = await self._flights.take_off(self._wanted.place)
-        except BaseException:
-            self._end(FlightState.FAILED)
-            raise
+        flight = self._flight = self._flights.take_off(self._wanted.place)
         if flight is None:
             self.is_elsewhere = True
             self._end(FlightState.UNKEPT)
@@ -147,6 +143,7 @@ class Fetch:
 
     async def _bring(self, flight: Flight) -> FlightState:
         """By one read."""
+        self._node.expect(self._wanted.view.local, self._wanted.key)
         stream = await RemoteStream.open(self._wanted)
         try:
             info = stream.info
@@ -213,6 +210,7 @@ class Fetch:
         landing: Landing,
         copy: Callable[[], Awaitable[bytes | None]],
     ) -> FlightState:
+        await flight.is_ready()
         self.told = told = Told(info, landing.files, landing.piece_bytes)
         self.state = FlightState.FLOWING
         self._pulse.beat()

@@ -6,8 +6,9 @@ each key one byte for who writes, one for who fetches and one that readers share
 and key gives. (Keys that share a place wait for each other, and nothing worse.) A fetch has a page beside that file
 (flight_page), named by a longer hash.
 
-Who fetches makes its page first and looks for a writer then; who writes takes its byte first and looks for a page then.
-So one of them sees the other, and a fetch that a write may have overtaken is spoiled: it is not published.
+Who fetches takes its byte first and looks for a writer then; who writes takes its byte first and looks for a fetcher
+then, whose page it waits for. So one of them sees the other, and a fetch that a write may have overtaken is spoiled: it
+is not published.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ import hashlib
 import logging
 import os
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from backends.cache.batches import Room
 from backends.cache.flight_page import NEW_PAGE, FlightPage, FlightState
@@ -61,17 +62,34 @@ def _place(digest: bytes) -> Place:
 
 
 class Flight:
-    """A fetch that this process carries out. It has no page if none could be made: then nobody can follow, and nothing
-    is kept."""
+    """A fetch that this process carries out. Its page is there once `is_ready` has been waited for, unless none could
+    be made: then nobody can follow, and nothing is kept."""
 
-    def __init__(self, place: Place, page: FlightPage | None) -> None:
+    def __init__(self, place: Place, making: Coroutine[Any, Any, FlightPage | None]) -> None:
         self.place = place
-        self.page = page
+        self.page: FlightPage | None = None
+        self._is_spoiled = False
+        self._making = asyncio.create_task(self._make(making))
+
+    async def is_ready(self) -> None:
+        """Until the page has been made, or could not be."""
+        await asyncio.shield(self._making)
+
+    async def _make(self, making: Coroutine[Any, Any, FlightPage | None]) -> None:
+        self.page = await making
+        if self.page is None or self._is_spoiled:
+            self.spoil()
 
     @property
     def is_spoiled(self) -> bool:
         """Whether a write has begun meanwhile, so that what is fetched must not be kept."""
-        return self.page is None or self.page.is_spoiled
+        return self._is_spoiled if self.page is None else self.page.is_spoiled
+
+    def spoil(self) -> None:
+        """A write has begun."""
+        self._is_spoiled = True
+        if self.page is not None:
+            self.page.spoil()
 
 
 class _Turn:
@@ -96,7 +114,7 @@ class Flights:
         # One thread: what it does is a system call or two.
         self._thread = ThreadPoolExecutor(1, "flights")
         self._turns: dict[int, _Turn] = {}
-        self._flights: dict[int, Flight | None] = {}
+        self._flights: dict[int, Flight] = {}
         self._readers: dict[int, int] = {}
         self.room = Room()
         """Of the bytes that the fetches of this process hold."""
@@ -170,39 +188,48 @@ class Flights:
                 del self._turns[place.number]
 
     async def _spoil(self, place: Place) -> None:
-        if place.number in self._flights:
-            own = self._flights[place.number]
-            if own is not None and own.page is not None:
-                own.page.spoil()
-        elif self._is_locked(place, _FETCHER):
+        own = self._flights.get(place.number)
+        if own is not None:
+            own.spoil()
+            return
+        # Who fetches makes the page while it waits for the backend already.
+        while self._is_locked(place, _FETCHER):
             page = await self._in_thread(FlightPage.open_sync, self._path(place))
             if page is not None:
                 page.spoil()
                 page.close()
+                return
+            await asyncio.sleep(_FIRST_WAIT_S)
 
     # --- fetching ---
 
-    async def take_off(self, place: Place) -> Flight | None:
-        """Become the one who fetches. None if somebody is already. `land` ends it."""
+    def take_off(self, place: Place) -> Flight | None:
+        """Become the one who fetches. None if somebody is already. `land` ends it. Its page is made meanwhile: a cold
+        read would wait 0.4 ms for it."""
         if place.number in self._flights or not self._try_lock(place, _FETCHER):
             return None
-        self._flights[place.number] = None
+        # Of a process that died: who looks for the page must not take that one for this fetch's.
+        with contextlib.suppress(OSError):
+            self._path(place).unlink()
+        flight = self._flights[place.number] = Flight(place, self._make_page(place))
+        if self.is_written(place):
+            flight.spoil()
+        return flight
+
+    async def _make_page(self, place: Place) -> FlightPage | None:
         try:
-            page = await self._in_thread(FlightPage.create_sync, self._path(place))
+            return await self._in_thread(FlightPage.create_sync, self._path(place))
         except OSError as error:
             _log.warning("no page for a fetch directory=%s error=%r", self._directory, error)
             self._leave(place)
-            return Flight(place, None)
+            return None
         except BaseException:
             self._leave(place)
             raise
-        flight = self._flights[place.number] = Flight(place, page)
-        if self.is_written(place):
-            page.spoil()
-        return flight
 
     async def land(self, flight: Flight, state: FlightState) -> None:
         """The fetch is over, for all to see."""
+        await flight.is_ready()
         page = flight.page
         if page is None:
             return

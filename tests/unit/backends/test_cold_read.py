@@ -392,6 +392,8 @@ def test_nothing_in_place_of_an_object_is_an_error(tmp_path: Path) -> None:
                 assert not far.backend.faults.open_readers
                 far.backend.faults.clear()
                 assert await far.one.read(name) == data
+                while far.backend.faults.open_readers:
+                    await asyncio.sleep(0)
 
     run(work())
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.cache.flight_page import FlightState
-from backends.cache.flights import Flights, place_of
+from backends.cache.flights import Flight, Flights, place_of
 from core.names import BucketName, BucketRef, ObjectKey, UserId
 from core.types import Bucket, User
 
@@ -90,15 +90,23 @@ def test_a_writer_that_is_cancelled_while_it_waits_leaves_nothing(tmp_path: Path
     run(work())
 
 
+async def taken_off(flights: Flights) -> Flight | None:
+    """A flight that has its page."""
+    flight = flights.take_off(PLACE)
+    if flight is not None:
+        await flight.is_ready()
+    return flight
+
+
 def test_one_fetches_and_the_others_see_how_far_it_is(tmp_path: Path) -> None:
     async def work() -> None:
         async with two(tmp_path) as (one, other):
             assert await other.follow(PLACE) is None
-            flight = await one.take_off(PLACE)
+            flight = await taken_off(one)
             assert flight is not None
             assert flight.page is not None
-            assert await one.take_off(PLACE) is None
-            assert await other.take_off(PLACE) is None
+            assert one.take_off(PLACE) is None
+            assert other.take_off(PLACE) is None
             page = await other.follow(PLACE)
             assert page is not None
             states = [page.state]
@@ -115,7 +123,7 @@ def test_one_fetches_and_the_others_see_how_far_it_is(tmp_path: Path) -> None:
             page.close()
             assert await other.follow(PLACE) is None
             assert [path.name for path in (tmp_path / "flights").iterdir()] == ["locks"]
-            flight = await other.take_off(PLACE)
+            flight = await taken_off(other)
             assert flight is not None
             await other.land(flight, FlightState.FAILED)
 
@@ -126,7 +134,7 @@ def test_a_write_spoils_the_fetch_that_it_overtakes(tmp_path: Path) -> None:
     async def work() -> None:
         async with two(tmp_path) as (one, other):
             for writer in (one, other):
-                flight = await one.take_off(PLACE)
+                flight = await taken_off(one)
                 assert flight is not None
                 async with writer.writing(BUCKET, KEY):
                     pass
@@ -137,12 +145,28 @@ def test_a_write_spoils_the_fetch_that_it_overtakes(tmp_path: Path) -> None:
     run(work())
 
 
+def test_a_write_waits_for_the_page_of_the_fetch_that_it_overtakes(tmp_path: Path) -> None:
+    """Also where a process that died has left one."""
+
+    async def work() -> None:
+        async with two(tmp_path) as (one, other):
+            for writer in (one, other):
+                (tmp_path / "flights" / f"{PLACE.name}.flight").write_bytes(bytes(4096))
+                flight = one.take_off(PLACE)
+                assert flight is not None
+                async with writer.writing(BUCKET, KEY):
+                    assert flight.is_spoiled
+                await one.land(flight, FlightState.UNKEPT)
+
+    run(work())
+
+
 def test_a_fetch_that_begins_during_a_write_is_spoiled(tmp_path: Path) -> None:
     async def work() -> None:
         async with two(tmp_path) as (one, other):
             for writer in (one, other):
                 async with writer.writing(BUCKET, KEY):
-                    flight = await one.take_off(PLACE)
+                    flight = one.take_off(PLACE)
                 assert flight is not None
                 assert flight.is_spoiled
                 await one.land(flight, FlightState.UNKEPT)
@@ -153,7 +177,7 @@ def test_a_fetch_that_begins_during_a_write_is_spoiled(tmp_path: Path) -> None:
 def test_a_write_waits_for_a_fetch_that_publishes(tmp_path: Path) -> None:
     async def work() -> None:
         async with two(tmp_path) as (one, other):
-            flight = await one.take_off(PLACE)
+            flight = await taken_off(one)
             assert flight is not None
             written = asyncio.Event()
 
@@ -179,14 +203,14 @@ def test_a_fetch_without_a_page_is_for_nobody_else_and_not_kept(tmp_path: Path) 
         async with two(tmp_path) as (one, other):
             path = tmp_path / "flights" / f"{PLACE.name}.new"
             path.mkdir()
-            flight = await one.take_off(PLACE)
+            flight = await taken_off(one)
             assert flight is not None
             assert flight.is_spoiled
             path.rmdir()
-            again = await other.take_off(PLACE)
+            again = await taken_off(other)
             assert again is not None
             await one.land(flight, FlightState.FAILED)
-            assert await one.take_off(PLACE) is None
+            assert one.take_off(PLACE) is None
             await other.land(again, FlightState.FAILED)
 
     run(work())
@@ -196,11 +220,11 @@ _AT_WORK = """
 import asyncio, sys
 from pathlib import Path
 from backends.cache.flight_page import FlightState
-from tests.unit.backends.test_flights import BUCKET, KEY, PLACE, Flights
+from tests.unit.backends.test_flights import BUCKET, KEY, PLACE, Flights, taken_off
 
 async def work():
     flights = Flights(Path(sys.argv[1]))
-    flight = await flights.take_off(PLACE)
+    flight = await taken_off(flights)
     flight.page.tell_sync(b"it")
     async with flights.writing(BUCKET, KEY):
         print("ready", flush=True)
