@@ -345,7 +345,7 @@ class _Connection:
             step = max(int(rate / 100), 4096)
             for first in range(0, len(block), step):
                 piece = block[first : first + step]
-                passed += len(piece)
+                # What a rate holds up is what comes next: the first bytes of a stream are late by the delay alone.
                 ahead_s = passed / rate - (time.monotonic() - began)
                 if ahead_s > 0:
                     await asyncio.sleep(ahead_s)
@@ -353,6 +353,7 @@ class _Connection:
                     # What a stream did not use while its source was slow it does not catch up.
                     began, passed = time.monotonic(), 0
                 yield piece
+                passed += len(piece)
 
     async def _refuse(self, request: Request, fault: Fault) -> None:
         self._shaper.counts.statuses[fault.status] += 1
