@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from core.protocols import FileSlice
+from core.protocols import Slice
 from core.types import ObjectInfo
 
 
@@ -21,7 +21,7 @@ class MemoryReader:
         self.length = length
         self.data = data if length == len(data) else data[first : first + length]
 
-    async def next_slice(self) -> FileSlice | None:
+    async def next_slice(self) -> Slice | None:
         return None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -87,6 +87,10 @@ class FileSlice(Protocol):
     def size_bytes(self) -> int: ...
 
 
+Slice = FileSlice | bytes
+"""Some of an object: where it lies in a file, or, while it is in none, itself."""
+
+
 class ObjectReader(Protocol):
     """An open object: one version, whole, whatever happens to the key meanwhile. Close it exactly once (idempotent).
 
@@ -113,8 +117,8 @@ class ObjectReader(Protocol):
     def has_slices(self) -> bool:
         """Whether `next_slice` may be used in place of iteration."""
 
-    async def next_slice(self) -> FileSlice | None:
-        """The next file slice in order; None after the last. A slice is valid until the next call."""
+    async def next_slice(self) -> Slice | None:
+        """The next slice in order; None after the last. A slice is valid until the next call."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 

@@ -14,7 +14,7 @@ from backends.cache.store import CachedStore
 from core.backends import remote_name
 from core.errors import InvalidArgument
 from core.names import ObjectKey, parse_object_key
-from core.protocols import FileSlice
+from core.protocols import Slice
 from core.types import Bucket, ObjectAttributes, ObjectInfo
 from gateway.service import SingleNodeService
 from s3api.call import Request, Response
@@ -155,7 +155,7 @@ class _PassedReader:
         self.length = length
         self._answer = answer
 
-    async def next_slice(self) -> FileSlice | None:
+    async def next_slice(self) -> Slice | None:
         """See ObjectReader."""
         return None
 

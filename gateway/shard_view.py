@@ -16,7 +16,7 @@ from core.encryption import CustomerKey
 from core.errors import CustomerKeyRequired, NoSuchKey, NoSuchVersion
 from core.listing import ListPage, ListQuery
 from core.names import ObjectKey
-from core.protocols import FileSlice, ObjectReader, ObjectService
+from core.protocols import ObjectReader, ObjectService, Slice
 from core.shards import (
     BadShard,
     MemberInfo,
@@ -186,7 +186,7 @@ class _Viewed:
     def has_slices(self) -> bool:
         return self._reader.has_slices
 
-    async def next_slice(self) -> FileSlice | None:
+    async def next_slice(self) -> Slice | None:
         return await self._reader.next_slice()
 
     def __aiter__(self) -> AsyncIterator[bytes]:

@@ -30,13 +30,16 @@ async def send_reader(reader: ObjectReader, start: dict[str, Any], scope: Scope,
 
 
 async def _send_slices(reader: ObjectReader, send: Send) -> None:
-    while (file_slice := await reader.next_slice()) is not None:
+    while (part := await reader.next_slice()) is not None:
+        if isinstance(part, bytes):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            continue
         await send(
             {
                 "type": "http.response.zerocopysend",
-                "file": file_slice.fd,
-                "offset": file_slice.offset,
-                "count": file_slice.size_bytes,
+                "file": part.fd,
+                "offset": part.offset,
+                "count": part.size_bytes,
                 "more_body": True,
             }
         )

@@ -35,10 +35,8 @@ from core.types import ObjectInfo
 _log = logging.getLogger(__name__)
 
 HELD_BACK_BYTES = 16 * 1024
-_QUEUED_CHUNKS = 4
-_FIRST_BYTES = 16 * 1024
+_EARLY_BYTES = 16 * 1024
 _TURNS = 3
-_BATCH_BYTES = 2 * 1024**2
 _NO_ROOM = (OutOfSpace, MountpathUnavailable)
 
 
@@ -55,6 +53,10 @@ class Source(Protocol):
     @property
     def data(self) -> bytes | None:
         """The bytes of an object so small that it never has files, once all are verified and it is published."""
+
+    @property
+    def early(self) -> bytes:
+        """The object's first bytes as long as they are in no file; empty if it is of another process."""
 
     @property
     def is_spoiled(self) -> bool:
@@ -80,6 +82,7 @@ class Fetch:
         """`outdated`: the copy that is here, but is not what the backend has."""
         self.state = FlightState.OPENING
         self.ready_bytes = 0
+        self.early = b""
         self.told: Told | None = None
         self.data: bytes | None = None
         self.error: StoreError | None = None
@@ -244,13 +247,19 @@ class Fetch:
             async for batch in batches:
                 if small is not None:
                     small += batch
-                is_first = not pieces.written_bytes
-                for part in _divided(batch) if is_first else [batch]:
-                    await pieces.write(part)
-                    self._advance(flight, min(pieces.written_bytes, shown_bytes))
-                    if is_first:
-                        await _let_readers_in()
+                if not pieces.written_bytes:
+                    await self._show_early(batch[0][: min(_EARLY_BYTES, shown_bytes)])
+                await pieces.write(batch)
+                self._advance(flight, min(pieces.written_bytes, shown_bytes))
+                self.early = b""
         return None if small is None else b"".join(small)
+
+    async def _show_early(self, early: bytes) -> None:
+        """Readers have the first bytes half a millisecond sooner where they need not wait for the file."""
+        if early:
+            self.early = early
+            self._pulse.beat()
+            await _let_readers_in()
 
     def _advance(self, flight: Flight, ready_bytes: int) -> None:
         if ready_bytes > self.ready_bytes:
@@ -286,14 +295,6 @@ async def _tell(flight: Flight, told: Told) -> None:
     if flight.page is not None and told.files:
         with contextlib.suppress(OSError):
             await asyncio.to_thread(flight.page.tell_sync, encode_told(told))
-
-
-def _divided(batch: Sequence[bytes]) -> Sequence[Sequence[bytes]]:
-    """A batch as its first bytes, which readers wait for, and the rest, which takes a while to digest."""
-    first = batch[0]
-    if len(first) <= _FIRST_BYTES:
-        return [batch[:1], batch[1:]]
-    return [[first[:_FIRST_BYTES]], [first[_FIRST_BYTES:], *batch[1:]]]
 
 
 class _Pieces:

@@ -15,7 +15,7 @@ from backends.cache.flight_page import FlightState
 from backends.cache.remote_stream import RemoteStream, broken, reopened
 from backends.cache.views import Wanted, etag_of, is_current
 from core.light import light
-from core.protocols import FileSlice, ObjectReader
+from core.protocols import ObjectReader, Slice
 from core.types import BoundedRange, ByteRange, ObjectInfo
 
 _BLOCK_BYTES = 256 * 1024
@@ -53,7 +53,7 @@ class StreamReader:
         self.length = stream.length
         self._stream = stream
 
-    async def next_slice(self) -> FileSlice | None:
+    async def next_slice(self) -> Slice | None:
         """See ObjectReader."""
         return None
 
@@ -88,14 +88,16 @@ class FlightReader:
         self._alone: AsyncIterator[bytes] | None = None
         self._other: RemoteStream | ObjectReader | None = None
 
-    async def next_slice(self) -> FileSlice | None:
+    async def next_slice(self) -> Slice | None:
         """See ObjectReader: what is there of the next file. Raises BackendBroken, BackendDown, BackendBusy."""
         while self._position < self._end:
             if self._alone is not None:
-                return await self._next_alone(self._alone)
-            found = await self._next_of_files(self._end)
+                chunk = await anext(self._alone, b"")
+                self._position += len(chunk)
+                return chunk or None
+            found = await self._next_of_source(self._end)
             if found is not None:
-                self._position += found.size_bytes
+                self._position += len(found) if isinstance(found, bytes) else found.size_bytes
                 return found
         return None
 
@@ -106,8 +108,12 @@ class FlightReader:
                     self._position += len(chunk)
                     yield chunk
                 return
-            part = await self._next_of_files(min(self._end, self._position + _BLOCK_BYTES))
+            part = await self._next_of_source(min(self._end, self._position + _BLOCK_BYTES))
             if part is None:
+                continue
+            if isinstance(part, bytes):
+                self._position += len(part)
+                yield part
                 continue
             block = await asyncio.to_thread(os.pread, part.fd, part.size_bytes, part.offset)
             if not block:
@@ -123,7 +129,7 @@ class FlightReader:
             await other.close()
         self._position = self._end
 
-    async def _next_of_files(self, end: int) -> _Slice | None:
+    async def _next_of_source(self, end: int) -> _Slice | bytes | None:
         """What the fetch has of the bytes up to `end`, once it has any. None: look again, whence they come now."""
         source = self._source
         assert source is not None
@@ -143,6 +149,8 @@ class FlightReader:
                 return None
             ready = min(source.ready_bytes, end, (number + 1) * piece_bytes)
             return _Slice(self._fd, offset, ready - self._position)
+        if early := source.early[self._position : end]:
+            return early
         match source.state:
             case FlightState.FAILED:
                 raise broken(self._wanted, "it could not be fetched to its end")
@@ -199,12 +207,3 @@ class FlightReader:
         source, self._source = self._source, None
         if source is not None:
             source.leave()
-
-    async def _next_alone(self, chunks: AsyncIterator[bytes]) -> FileSlice | None:
-        """A chunk as a memory file, for who takes files only."""
-        chunk = await anext(chunks, b"")
-        self._close_file()
-        self._fd = os.memfd_create("chunk", os.MFD_CLOEXEC)
-        os.write(self._fd, chunk)
-        self._position += len(chunk)
-        return _Slice(self._fd, 0, len(chunk)) if chunk else None

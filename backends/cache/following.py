@@ -25,6 +25,8 @@ _ALIVE_LOOKS = 16
 class Followed:
     """A fetch of another process, as a Source."""
 
+    early = b""
+
     def __init__(
         self, place: Place, page: FlightPage, flights: Flights, on_end: Callable[[], None]
     ) -> None:

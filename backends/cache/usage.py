@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from backends.cache.access_times import FLUSH_S, AccessTimes
 from backends.cache.flights import Flights, Place, place_of
 from core.names import ObjectKey
-from core.protocols import FileSlice, ObjectReader
+from core.protocols import ObjectReader, Slice
 from core.types import Bucket, ObjectInfo
 
 
@@ -75,7 +75,7 @@ class _Held:
     def has_slices(self) -> bool:
         return self._reader.has_slices
 
-    async def next_slice(self) -> FileSlice | None:
+    async def next_slice(self) -> Slice | None:
         return await self._reader.next_slice()
 
     def __aiter__(self) -> AsyncIterator[bytes]:

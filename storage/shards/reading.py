@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from core.conditions import check_read
 from core.memory_reader import MemoryReader
-from core.protocols import FileSlice, ObjectReader
+from core.protocols import ObjectReader, Slice
 from core.ranges import resolve_range
 from core.shards import Member, member_etag
 from core.types import ByteRange, Conditions, ObjectInfo
@@ -51,7 +51,7 @@ class MemberReader:
     def has_slices(self) -> bool:
         return self._inner.has_slices
 
-    async def next_slice(self) -> FileSlice | None:
+    async def next_slice(self) -> Slice | None:
         return await self._inner.next_slice()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -76,7 +76,7 @@ class UnpackingReader:
         self._source = source
         self._opened = opened
 
-    async def next_slice(self) -> FileSlice | None:
+    async def next_slice(self) -> Slice | None:
         return None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

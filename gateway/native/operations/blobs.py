@@ -15,7 +15,7 @@ from core.errors import BackendDown, InvalidArgument
 from core.job_table import BUCKET, ref_text
 from core.jobs import StandingJob
 from core.names import ObjectKey
-from core.protocols import FileSlice, ObjectReader
+from core.protocols import ObjectReader, Slice
 from core.types import NOBODY, Bucket
 from gateway.native.call import NativeCall, NativeResponse, Row, parse_native_key, text_response
 from gateway.native.operations.jobs import ask_for
@@ -117,7 +117,7 @@ class _CountedReader:
         self._work = work
         self._has_ended = False
 
-    async def next_slice(self) -> FileSlice | None:
+    async def next_slice(self) -> Slice | None:
         """See ObjectReader. Raises BackendDown if the job was stopped."""
         self._check()
         return await self._reader.next_slice()

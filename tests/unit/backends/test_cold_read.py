@@ -20,7 +20,7 @@ from core.errors import (
     NotModified,
     PreconditionFailed,
 )
-from core.protocols import ObjectReader
+from core.protocols import ObjectReader, Slice
 from core.types import BoundedRange, Conditions, OffsetRange, PartRange, SuffixRange
 from storage.options import StorageOptions
 from tests.unit.backends.cache_box import (
@@ -37,6 +37,16 @@ BIG = pattern(100_000)
 LITTLE = pattern(500)
 DOWN = BackendDown(provider="aws", bucket="far", reason="made to", retry_after_s=0)
 BUSY = BackendBusy(provider="aws", bucket="far", reason="made to", retry_after_s=0)
+
+
+def bytes_of(part: Slice) -> bytes:
+    return part if isinstance(part, bytes) else os.pread(part.fd, part.size_bytes, part.offset)
+
+
+async def closed(far: Far) -> None:
+    """Until nothing is read at the backend any more."""
+    while far.backend.faults.open_readers:
+        await asyncio.sleep(0.01)
 
 
 async def settled(process: Process) -> None:
@@ -69,8 +79,7 @@ def test_the_first_read_keeps_a_copy(tmp_path: Path, data: bytes) -> None:
             assert (await far.one.head()).is_cached
             assert await far.one.read() == await far.other.read() == data
             assert (far.opens, far.heads) == (1, 1)
-            while far.backend.faults.open_readers:
-                await asyncio.sleep(0.01)
+            await closed(far)
             assert not far.one.box.check().findings
 
     run(work())
@@ -121,7 +130,7 @@ def test_bytes_stream_while_they_come(tmp_path: Path) -> None:
                 while len(got) < 50_000:
                     part = await reader.next_slice()
                     assert part is not None
-                    got += os.pread(part.fd, part.size_bytes, part.offset)
+                    got += bytes_of(part)
                 assert got == BIG[:50_000]
                 await reader.close()
             assert await far.one.kept() is None
@@ -342,7 +351,7 @@ def test_what_does_not_fit_streams_through(tmp_path: Path) -> None:
             reader = await far.one.open()
             got = b""
             while (part := await reader.next_slice()) is not None:
-                got += os.pread(part.fd, part.size_bytes, part.offset)
+                got += bytes_of(part)
             assert got == huge
             await reader.close()
             await settled(far.one)
@@ -389,11 +398,10 @@ def test_nothing_in_place_of_an_object_is_an_error(tmp_path: Path) -> None:
                 far.backend.faults.wrongs.truncated_to = 0
                 with pytest.raises(BackendBroken):
                     await far.one.open(name)
-                assert not far.backend.faults.open_readers
+                await closed(far)
                 far.backend.faults.clear()
                 assert await far.one.read(name) == data
-                while far.backend.faults.open_readers:
-                    await asyncio.sleep(0)
+                await closed(far)
 
     run(work())
 
@@ -537,12 +545,12 @@ def test_slots_of_slow_readers(tmp_path: Path) -> None:
                 reader = await far.one.open()
                 first = await reader.next_slice()
                 assert first is not None
-                got = os.pread(first.fd, first.size_bytes, first.offset)
+                got = bytes_of(first)
                 if spoils:
                     async with far.other.store.flights.writing(bucket_with(), reader.info.key):
                         pass
                 while (part := await reader.next_slice()) is not None:
-                    got += os.pread(part.fd, part.size_bytes, part.offset)
+                    got += bytes_of(part)
                     await asyncio.sleep(0.01)
                 assert got == BIG
                 await reader.close()

@@ -13,7 +13,7 @@ import pytest
 from core.batches import BatchItem, BatchSender, ItemData, Outcome
 from core.errors import Corrupt, Denied, MountpathUnavailable, NoSuchKey, StoreError
 from core.names import BucketName, BucketRef, ObjectKey, UserId
-from core.protocols import FileSlice, ObjectReader
+from core.protocols import ObjectReader, Slice
 from core.tar import Entry
 from core.types import Bucket, ObjectAttributes, ObjectInfo, User
 from gateway.batch.assembly import Assembly, AssemblyRules, BatchCounters
@@ -52,7 +52,7 @@ class Reader:
         sender.open_readers += 1
         sender.most_open = max(sender.most_open, sender.open_readers)
 
-    async def next_slice(self) -> FileSlice | None:
+    async def next_slice(self) -> Slice | None:
         return None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
