@@ -125,6 +125,7 @@ class Reading:
     ) -> ObjectReader:
         """See ObjectStore.get. Also raises BackendBroken, BackendDown, BackendBusy, BackendDenied."""
         view = self._views.of(bucket)
+        is_absent = False
         if version_id is None and not view.validates and not conditions.latest:
             try:
                 reader = await self._node.get(
@@ -135,7 +136,7 @@ class Reading:
                     customer_key=customer_key,
                 )
             except NoSuchKey:
-                pass
+                is_absent = True
             except Corrupt as error:
                 await self._give_up(Wanted(view, key, self._backends), error)
             except _DECIDED:
@@ -152,12 +153,16 @@ class Reading:
         wanted = Wanted(view, key, self._backends, version_id or "")
         if version_id is not None:
             return await self._get_version(wanted, asked)
-        return self._usage.begin(bucket, key, await self._get_compared(wanted, asked))
+        reader = await self._get_compared(wanted, asked, is_absent=is_absent)
+        return self._usage.begin(bucket, key, reader)
 
-    async def _get_compared(self, wanted: Wanted, asked: Asked) -> ObjectReader:
-        """In rounds: what was found may have changed before it could be opened."""
-        for _ in range(_ROUNDS):
-            kept = await self._kept(wanted)
+    async def _get_compared(
+        self, wanted: Wanted, asked: Asked, *, is_absent: bool = False
+    ) -> ObjectReader:
+        """In rounds: what was found may have changed before it could be opened. `is_absent`: there was no copy just
+        now."""
+        for number in range(_ROUNDS):
+            kept = None if is_absent and not number else await self._kept(wanted)
             now: ObjectInfo | None = None
             if kept is not None:
                 if _must_ask(wanted.view, kept, asked.conditions):
