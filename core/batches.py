@@ -72,13 +72,20 @@ class WholeItems(Sequence[BatchItem]):
         return BatchItem(self.bucket, self.keys[index])
 
 
-@light
-@dataclass(frozen=True, slots=True)
 class ItemData:
-    """The bytes asked for, verified, and when the object was written."""
+    """The bytes asked for, verified, and when the object was written.
 
-    data: bytes
-    modified_ns: int
+    `heading` is for who puts archives together: what stood before these bytes in the last one, where the object's name
+    began with `heading_for`. What is asked for in one epoch is asked for in the next.
+    """
+
+    __slots__ = ("data", "heading", "heading_for", "modified_ns")
+
+    def __init__(self, data: bytes, modified_ns: int) -> None:
+        self.data = data
+        self.modified_ns = modified_ns
+        self.heading = b""
+        self.heading_for: str | None = None
 
 
 Outcome = ItemData | StoreError | None

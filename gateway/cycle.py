@@ -157,7 +157,7 @@ class Cycle(RequestResponseCycle):
         kind = message["type"]
         if kind == "http.response.body":
             if "pieces" in message:
-                self._send_pieces(message["pieces"])
+                self._send_pieces(message["pieces"], message["size"])
             else:
                 self._send_body(message.get("body", b""), message.get("more_body", False))
             if self.flow.write_paused:
@@ -249,12 +249,11 @@ class Cycle(RequestResponseCycle):
         if not more_body:
             self._complete()
 
-    def _send_pieces(self, pieces: Sequence[bytes]) -> None:
+    def _send_pieces(self, pieces: Sequence[bytes], size_bytes: int) -> None:
         """Some of a body whose length was not said, of which more will come. The kernel gathers the pieces."""
         if not self.chunked_encoding or self.scope["method"] == "HEAD":
             self._send_body(b"".join(pieces), more_body=True)
             return
-        size_bytes = sum(map(len, pieces))
         if size_bytes:
             head = self._take_head() + b"%x\r\n" % size_bytes
             self.transport.writelines((head, *pieces, b"\r\n"))

@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import cast
 
 import xxhash
 
@@ -37,7 +38,11 @@ MAX_RUN_OBJECT_BYTES = 512 * 1024
 _SCAN_FOR_MEMBERS = 4
 """From so many members of one shard without an index on, one walk over it takes less time than opening each."""
 
-_NOTHING: Mapping[tuple[int, ObjectKey], ItemData] = {}
+_Hot = Mapping[int, Mapping[ObjectKey, ItemData]]
+"""Bucket id → key → bytes."""
+
+_NOTHING: _Hot = {}
+_NONE: Mapping[ObjectKey, ItemData] = {}
 
 
 @dataclass(slots=True)
@@ -69,7 +74,7 @@ class LocalBatchSender:
             owns = owner_of(item.bucket, item.key)
             if owns is not owner:
                 owner, plain = owns, owns.opened().hot.plain()
-            whole = plain.get((item.bucket.bucket_id, item.key))
+            whole = plain.get(item.bucket.bucket_id, _NONE).get(item.key)
             if whole is None or item.member or item.first or item.length:
                 return ()
             left -= len(whole.data)
@@ -206,25 +211,27 @@ def _by_shard(items: Sequence[BatchItem]) -> dict[tuple[int, str], list[int]]:
     return found
 
 
-def _all_hot(
-    plain: Mapping[tuple[int, ObjectKey], ItemData], items: WholeItems, max_bytes: int
-) -> Sequence[ItemData]:
+def _all_hot(plain: _Hot, items: WholeItems, max_bytes: int) -> Sequence[ItemData]:
     """See BatchSender.at_hand."""
+    find = plain.get(items.bucket.bucket_id, _NONE).get
+    # By C's loops: three quarters of a microsecond less for each item.
+    maybe = list(map(find, items.keys))
+    if sum([len(each.data) for each in maybe if each is not None]) <= max_bytes:
+        return [] if None in maybe else cast("list[ItemData]", maybe)
     found: list[ItemData] = []
-    bucket_id, left, find = items.bucket.bucket_id, max_bytes, plain.get
-    for key in items.keys:
-        whole = find((bucket_id, key))
-        if whole is None:
+    left = max_bytes
+    for each in maybe:
+        if each is None:
             return ()
-        found.append(whole)
-        left -= len(whole.data)
+        found.append(each)
+        left -= len(each.data)
         if left <= 0:
             break
     return found
 
 
 def _take_hot(
-    plain: Mapping[tuple[int, ObjectKey], ItemData],
+    plain: _Hot,
     items: Sequence[BatchItem],
     numbers: list[int],
     outcomes: list[Outcome],
@@ -235,7 +242,7 @@ def _take_hot(
     left = []
     for number in numbers:
         item = items[number]
-        found = plain.get((item.bucket.bucket_id, item.key))
+        found = plain.get(item.bucket.bucket_id, _NONE).get(item.key)
         if found is None:
             left.append(number)
         else:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _ENTRY_BYTES = 2048
 _SEGMENT_BYTES = 300
 # And one of a batch, which has no record.
-_PLAIN_ENTRY_BYTES = 384
-_NOTHING: Mapping[tuple[int, ObjectKey], ItemData] = {}
+_PLAIN_ENTRY_BYTES = 384 + 600  # with its heading in an archive
+_NOTHING: Mapping[int, Mapping[ObjectKey, ItemData]] = {}
 
 
 class HotObjects:
@@ -35,7 +35,7 @@ class HotObjects:
         self._bytes = 0
         self._kept_at = 1
         self._kept: dict[tuple[int, ObjectKey], Found] = {}
-        self._plain: dict[tuple[int, ObjectKey], ItemData] = {}
+        self._plain: dict[int, dict[ObjectKey, ItemData]] = {}
 
     @property
     def now(self) -> int:
@@ -69,8 +69,8 @@ class HotObjects:
 
     # --- for batches: bytes without the record
 
-    def plain(self) -> Mapping[tuple[int, ObjectKey], ItemData]:
-        """The bytes of present objects, by bucket id and key, that `keep_plain` was given since the last commit. True
+    def plain(self) -> Mapping[int, Mapping[ObjectKey, ItemData]]:
+        """The bytes of present objects that `keep_plain` was given since the last commit, by bucket id and by key. True
         until the event loop goes on."""
         return self._plain if self._cell[0] == self._kept_at else _NOTHING
 
@@ -83,11 +83,12 @@ class HotObjects:
         if self._kept_at != read_at:
             self._start_over(read_at)
         for place, item in read:
+            bucket_id, key = place
             size_bytes = len(item.data) + _PLAIN_ENTRY_BYTES
-            if size_bytes > self._max_bytes or place in self._plain:
+            if size_bytes > self._max_bytes or key in self._plain.get(bucket_id, ()):
                 continue
             self._make_room(size_bytes, read_at, for_plain=True)
-            self._plain[place] = item
+            self._plain.setdefault(bucket_id, {})[key] = item
             self._bytes += size_bytes
 
     def _start_over(self, kept_at: int) -> None:
@@ -102,7 +103,10 @@ class HotObjects:
             self._start_over(read_at)
         while self._bytes + size_bytes > self._max_bytes:
             if self._plain if for_plain else not self._kept:
-                item = self._plain.pop(next(iter(self._plain)))
+                bucket_id, oldest_of = next(iter(self._plain.items()))
+                item = oldest_of.pop(next(iter(oldest_of)))
+                if not oldest_of:
+                    del self._plain[bucket_id]
                 self._bytes -= len(item.data) + _PLAIN_ENTRY_BYTES
             else:
                 oldest = self._kept.pop(next(iter(self._kept)))

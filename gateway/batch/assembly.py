@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from core.batches import BatchItem, ItemData
+from core.batches import BatchItem, ItemData, WholeItems
 from core.errors import Corrupt, StoreError, Unavailable
 from core.jobs import StandingJob
 from core.protocols import ObjectReader
@@ -105,7 +105,7 @@ class Assembly:
 
     async def _run_blocks(self, run: Run) -> AsyncGenerator[Block, None]:
         if run.at_hand is not None:
-            yield await self._write(partial(self._writer.add, self._whole_run(run, run.at_hand)))
+            yield await self._write(self._whole_run(run.items, run.at_hand))
             return
         entries: list[Entry] = []
         gathered_bytes = 0
@@ -141,19 +141,24 @@ class Assembly:
         if entries:
             yield await self._write(partial(self._writer.add, entries))
 
-    def _whole_run(self, run: Run, found: Sequence[ItemData]) -> list[Entry]:
-        """What `_run_blocks` does of each item, for all of them: these are plain objects."""
-        names = self._request.names_of(run.items)
-        entries = [
-            (name, each.modified_ns // _NS_PER_S, each.data)
-            for name, each in zip(names, found, strict=True)
-        ]
+    def _whole_run(
+        self, items: Sequence[BatchItem], found: Sequence[ItemData]
+    ) -> Callable[[], Block]:
+        """What `_run_blocks` does of each item, for all of them: these are plain objects. Gives what writes them."""
         sizes = [len(each.data) for each in found]
         self._rules.counters.objects += len(sizes)
         self._rules.counters.object_bytes += sum(sizes)
         if self._rules.told is not None:
             self._rules.told += [(size_bytes, None) for size_bytes in sizes]
-        return entries
+        if isinstance(items, WholeItems):
+            before = self._request.before(items.bucket)
+            return partial(self._writer.add_objects, before, items.keys, found)
+        names = self._request.names_of(items)
+        entries = [
+            (name, each.modified_ns // _NS_PER_S, each.data)
+            for name, each in zip(names, found, strict=True)
+        ]
+        return partial(self._writer.add, entries)
 
     async def _open(self, run: Run, number: int) -> ItemData | StoreError | ObjectReader:
         """What is to be opened alone: if it is small, its bytes."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core.batches import BatchItem, WholeItems
+from core.batches import BatchItem
 from core.shards import ShardFormat
 from core.types import Bucket
 
@@ -32,11 +33,12 @@ class BatchRequest:
             return name
         return f"{name}{item.member}" if item.member.startswith("/") else f"{name}/{item.member}"
 
+    def before(self, bucket: Bucket) -> str:
+        """What stands before an object's key in its name."""
+        return "" if self.only_object_names else sys.intern(f"{bucket.ref.name}/")
+
     def names_of(self, items: Sequence[BatchItem]) -> list[str]:
         """`name_of` many plain objects."""
-        if isinstance(items, WholeItems):
-            before = "" if self.only_object_names else f"{items.bucket.ref.name}/"
-            return [before + key for key in items.keys]
         if self.only_object_names:
             return [item.key for item in items]
         return [f"{item.bucket.ref.name}/{item.key}" for item in items]

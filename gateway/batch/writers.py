@@ -12,9 +12,12 @@ from typing import Protocol
 import lz4.frame
 
 from core import tar
+from core.batches import ItemData
+from core.names import ObjectKey
 from core.shards import ShardFormat
 from core.tar import Entry
 
+_NS_PER_S = 10**9
 _GZIP_BITS = 31
 # Samples are mostly compressed already (JPEG, FLAC), so that higher levels cost time and give nothing.
 _LEVEL = 1
@@ -34,6 +37,11 @@ class ArchiveWriter(Protocol):
     def add(self, entries: Sequence[Entry]) -> Sequence[bytes]:
         """In pieces, which need no copy to be sent."""
 
+    def add_objects(
+        self, before: str, keys: Sequence[ObjectKey], found: Sequence[ItemData]
+    ) -> Sequence[bytes]:
+        """`add` whole objects, whose names are their keys with `before` (interned) before them."""
+
     def begin(self, name: str, modified_s: int, size_bytes: int) -> bytes: ...
     def feed(self, piece: bytes) -> bytes: ...
     def end(self) -> bytes: ...
@@ -52,6 +60,22 @@ class TarWriter:
     def add(self, entries: Sequence[Entry]) -> Sequence[bytes]:
         return tar.pieces(entries)
 
+    def add_objects(
+        self, before: str, keys: Sequence[ObjectKey], found: Sequence[ItemData]
+    ) -> Sequence[bytes]:
+        headings = [each.heading for each in found if each.heading_for is before]
+        if len(headings) != len(found):
+            headings = [_headed(before, *each) for each in zip(keys, found, strict=True)]
+        bodies = [each.data for each in found]
+        paddings = {size_bytes: tar.padding(size_bytes) for size_bytes in set(map(len, bodies))}
+        columns = [headings, bodies]
+        if any(paddings.values()):
+            columns.append([paddings[len(body)] for body in bodies])
+        parts = [b""] * (len(columns) * len(found))
+        for number, column in enumerate(columns):
+            parts[number :: len(columns)] = column
+        return parts
+
     def begin(self, name: str, modified_s: int, size_bytes: int) -> bytes:
         self._size_bytes = size_bytes
         return tar.header(name, size_bytes, modified_s)
@@ -64,6 +88,25 @@ class TarWriter:
 
     def finish(self) -> bytes:
         return tar.END
+
+
+def _headed(before: str, key: ObjectKey, item: ItemData) -> bytes:
+    """The header of an object, which is kept with it."""
+    if item.heading_for is not before:
+        modified_s = item.modified_ns // _NS_PER_S
+        item.heading = tar.header(before + key, len(item.data), modified_s)
+        item.heading_for = before
+    return item.heading
+
+
+def entries_of(
+    before: str, keys: Sequence[ObjectKey], found: Sequence[ItemData]
+) -> Sequence[Entry]:
+    """Objects as entries of any archive."""
+    return [
+        (before + key, each.modified_ns // _NS_PER_S, each.data)
+        for key, each in zip(keys, found, strict=True)
+    ]
 
 
 class _Compressor(Protocol):
@@ -88,6 +131,11 @@ class CompressedTarWriter:
 
     def add(self, entries: Sequence[Entry]) -> Sequence[bytes]:
         return (self._compress(tar.members(entries)),)
+
+    def add_objects(
+        self, before: str, keys: Sequence[ObjectKey], found: Sequence[ItemData]
+    ) -> Sequence[bytes]:
+        return self.add(entries_of(before, keys, found))
 
     def begin(self, name: str, modified_s: int, size_bytes: int) -> bytes:
         return self._compress(self._tar.begin(name, modified_s, size_bytes))
@@ -121,6 +169,11 @@ class ZipWriter:
             self._zip.writestr(_zip_info(name, modified_s), data)
             self._forget_name()
         return (self._sink.take(),)
+
+    def add_objects(
+        self, before: str, keys: Sequence[ObjectKey], found: Sequence[ItemData]
+    ) -> Sequence[bytes]:
+        return self.add(entries_of(before, keys, found))
 
     def begin(self, name: str, modified_s: int, size_bytes: int) -> bytes:
         info = _zip_info(name, modified_s)

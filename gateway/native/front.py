@@ -221,9 +221,10 @@ async def _send_chunks(
                 count += len(chunk)
                 message["body"] = chunk
             else:
-                count += sum(map(len, chunk))
+                size_bytes = sum(map(len, chunk))
+                count += size_bytes
                 if takes_pieces:
-                    message["pieces"] = chunk
+                    message["pieces"], message["size"] = chunk, size_bytes
                 else:
                     message["body"] = b"".join(chunk)
             async with asyncio.timeout(timeout_s):

@@ -95,7 +95,7 @@ class NativeRequest:
         InvalidArgument."""
         assert self.open_body is not None
         raw = await read_document(self.open_body(self.body), self.max_message_bytes)
-        if raw.count(b"{") + raw.count(b"[") > _MAX_BRACKETS:
+        if len(raw) > _MAX_BRACKETS and raw.count(b"{") + raw.count(b"[") > _MAX_BRACKETS:
             reason = f"the message has more than {_MAX_BRACKETS} objects and lists"
             raise InvalidArgument(name="body", value="", reason=reason)
         return raw

@@ -20,6 +20,7 @@ from gateway.batch.assembly import Assembly, AssemblyRules, BatchCounters
 from gateway.batch.errors import BatchStopped, TooManySoftErrors
 from gateway.batch.request import BatchRequest
 from gateway.batch.window import ReadAhead, Window, WindowLimits
+from gateway.batch.writers import entries_of
 
 BUCKET = Bucket(BucketRef(BucketName("b")), 1, User(UserId("u"), "u", "u"), 0)
 LIMITS = WindowLimits(run_bytes=1000, run_items=10, runs=3, openings=2, at_hand_items=10)
@@ -142,6 +143,11 @@ class Lines:
 
     def add(self, entries: Sequence[Entry]) -> Sequence[bytes]:
         return [b"%b %d\n" % (name.encode(), len(data)) for name, _, data in entries]
+
+    def add_objects(
+        self, before: str, keys: Sequence[ObjectKey], found: Sequence[ItemData]
+    ) -> Sequence[bytes]:
+        return self.add(entries_of(before, keys, found))
 
     def begin(self, name: str, modified_s: int, size_bytes: int) -> bytes:
         return b"%b %d\n" % (name.encode(), size_bytes)
