@@ -95,7 +95,7 @@ class Cycle(RequestResponseCycle):
         The transport copies what it has read once more, and is stopped and started again around each piece: of 64 MiB
         that took 20 ms of 160.
         """
-        sock_fd = self.connection.raw_fd()
+        sock_fd = self.connection.raw_socket().fileno()
         self.flow.pause_reading()
         while not self.disconnected:
             try:
@@ -277,8 +277,9 @@ class Cycle(RequestResponseCycle):
         """Send `count` bytes of an open file. Raises ConnectionError when the client is gone or stalls."""
         if self.chunked_encoding or self.expected_content_length < count:
             raise RuntimeError("zero-copy sending needs a content-length that covers it")
-        sock_fd = self.connection.raw_fd()
-        await self._flush_head(sock_fd)
+        raw = self.connection.raw_socket()
+        sock_fd = raw.fileno()
+        await self._flush_head(raw)
         self.expected_content_length -= count
         while count and not self.disconnected:
             step = min(count, _SENDFILE_STEP_BYTES)
@@ -300,8 +301,9 @@ class Cycle(RequestResponseCycle):
         if count:
             raise ConnectionError("client gone")
 
-    async def _flush_head(self, sock_fd: int) -> None:
+    async def _flush_head(self, raw: socket.socket) -> None:
         """Put what the transport still holds, then the head, on the wire before the file's bytes."""
+        sock_fd = raw.fileno()
         head, self._head = self._head, None
         deadline = asyncio.get_running_loop().time() + self.connection.limits.stall_timeout_s
         while self.transport.get_write_buffer_size() and not self.disconnected:
@@ -312,12 +314,11 @@ class Cycle(RequestResponseCycle):
         if head is None:
             return
         view = memoryview(head)
-        with socket.socket(fileno=os.dup(sock_fd)) as raw:
-            while view and not self.disconnected:
-                try:
-                    view = view[raw.send(view, socket.MSG_MORE) :]
-                except BlockingIOError:
-                    await self._wait_writable(sock_fd)
+        while view and not self.disconnected:
+            try:
+                view = view[raw.send(view, socket.MSG_MORE) :]
+            except BlockingIOError:
+                await self._wait_writable(sock_fd)
 
     async def _wait_writable(self, sock_fd: int) -> None:
         loop = asyncio.get_running_loop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +59,7 @@ class Protocol(HttpToolsProtocol):
     _declared_bytes = 0
     _body_left = 0
     _refused = False
-    _raw_fd = -1
+    _raw: socket.socket | None = None
     _active: Cycle | None = None
     _idle_since: float | None = None
     cycle: Cycle
@@ -264,11 +265,13 @@ class Protocol(HttpToolsProtocol):
         if not self._refused:
             super().on_message_complete()
 
-    def raw_fd(self) -> int:
-        """A descriptor of the socket that the event loop does not watch, for sendfile and its own readiness waits."""
-        if self._raw_fd < 0:
-            self._raw_fd = os.dup(self.transport.get_extra_info("socket").fileno())
-        return self._raw_fd
+    def raw_socket(self) -> socket.socket:
+        """The socket by a descriptor that the event loop does not watch, for sendfile and its own readiness waits."""
+        if self._raw is None:
+            self._raw = socket.socket(
+                fileno=os.dup(self.transport.get_extra_info("socket").fileno())
+            )
+        return self._raw
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never answers one that has stopped sending
         """The client sends no more, but may still read: what it has asked for whole is answered, and then it ends."""
@@ -286,10 +289,10 @@ class Protocol(HttpToolsProtocol):
             active.disconnected = True
             active.message_event.set()
             active.wake_writer()
-        if self._raw_fd >= 0:
-            self.loop.remove_reader(self._raw_fd)
-            self.loop.remove_writer(self._raw_fd)
-            os.close(self._raw_fd)
-            self._raw_fd = -1
+        if self._raw is not None:
+            self.loop.remove_reader(self._raw.fileno())
+            self.loop.remove_writer(self._raw.fileno())
+            self._raw.close()
+            self._raw = None
         self._unset_keepalive_if_required()
         super().connection_lost(exc)

@@ -84,6 +84,7 @@ class LocalNode:
         self.get = objects.get
         self.find = objects.find
         self.read_cached = objects.read_cached
+        self.open_run = objects.open_run
         self.put = objects.put
         self.delete = objects.delete
         self.delete_many = objects.delete_many

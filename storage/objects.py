@@ -30,6 +30,7 @@ from core.types import (
     ObjectInfo,
 )
 from storage import crashpoints
+from storage.blob_run import BlobRun
 from storage.commit import Transaction
 from storage.intake import Intake
 from storage.lookup import Found, lookup, lookup_version
@@ -105,6 +106,18 @@ class Objects:
             return found.data[first : first + length]
         mountpath = self._mountpaths.owner(bucket, stored.info.key)
         return mountpath.opened().open_blobs.read(stored, first, length)
+
+    def open_run(
+        self, bucket: Bucket, found: Found, place: int, offered: tuple[ObjectInfo, int, int]
+    ) -> BlobRun | None:
+        """A reader of a run of the bytes of what `find` has found just now, from `place` on, if they lie in one file
+        that is at hand. None says nothing; what is encrypted is never had. `offered`: as BlobRun."""
+        stored = found.stored
+        if stored.info.encryption is not None or found.data is not None:
+            return None
+        mountpath = self._mountpaths.owner(bucket, stored.info.key)
+        lent = mountpath.opened().open_blobs.lend(stored, place, offered[2])
+        return None if lent is None else BlobRun(mountpath, offered, lent)
 
     async def _missing(
         self, mountpath: Mountpath, bucket: Bucket, key: ObjectKey, version_id: str | None

@@ -44,18 +44,42 @@ class OpenBlobs:
 
     def read(self, stored: StoredObject, first: int, length: int) -> bytes | None:
         """A run of a plain object's bytes, if it lies in one blob and the kernel has it at hand; None says nothing."""
+        found = self._find(stored, first, length)
+        if found is None:
+            return None
+        with self._lock:
+            blob = self._opened(found[0])
+            return None if blob is None else pread_cached(blob.fd, found[1], length)
+
+    def lend(self, stored: StoredObject, first: int, length: int) -> tuple[int, int] | None:
+        """A descriptor of one's own of the one blob that a run of a plain object's bytes lies in, and where it begins
+        there; None says nothing."""
+        found = self._find(stored, first, length)
+        if found is None:
+            return None
+        with self._lock:
+            blob = self._opened(found[0])
+            return None if blob is None else (os.dup(blob.fd), found[1])
+
+    def _find(
+        self, stored: StoredObject, first: int, length: int
+    ) -> tuple[FileSegment, int] | None:
+        """The one blob that a run lies in, and where in it."""
         place, start = self._locate(stored, first)
         if place == len(stored.segments):
             return None
         segment = stored.segments[place]
         if not isinstance(segment, FileSegment) or first - start + length > segment.size_bytes:
             return None
-        with self._lock:
-            blob = self._open.get(segment.blob_id) or self._try_open(segment)
-            if blob is None or blob.size_bytes < segment.size_bytes:
-                return None
-            blob.was_used = True
-            return pread_cached(blob.fd, first - start, length)
+        return segment, first - start
+
+    def _opened(self, segment: FileSegment) -> _Open | None:
+        """With the lock held."""
+        blob = self._open.get(segment.blob_id) or self._try_open(segment)
+        if blob is None or blob.size_bytes < segment.size_bytes:
+            return None
+        blob.was_used = True
+        return blob
 
     def close(self) -> None:
         """Close all, for good. From any thread."""

@@ -54,7 +54,9 @@ def _id_of(segment: Segment) -> int | str:
 
 @light
 @dataclass(frozen=True, slots=True)
-class _Slice:
+class Slice:
+    """A FileSlice."""
+
     fd: int
     offset: int
     size_bytes: int
@@ -223,7 +225,7 @@ class FileReader:
         if piece is None:
             return None
         fd, offset = await self._open_piece(piece)
-        return _Slice(fd, offset, piece.size_bytes)
+        return Slice(fd, offset, piece.size_bytes)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while (piece := self._take_piece()) is not None:
@@ -232,7 +234,7 @@ class FileReader:
             left = piece.size_bytes
             while left:
                 count = min(left, _BLOCK_BYTES)
-                block = await self._mountpath.run(_BlockRead(fd, offset, count, running))
+                block = await self._mountpath.run(BlockRead(fd, offset, count, running))
                 if len(block) < count:
                     raise log_corrupt("blob shorter than its record", self.info.key)
                 offset += count
@@ -327,7 +329,7 @@ class FileReader:
 
 
 @dataclass(frozen=True, slots=True)
-class _BlockRead:
+class BlockRead:
     """Reads a block and digests it, in a thread."""
 
     fd: int

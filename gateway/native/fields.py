@@ -9,6 +9,7 @@ from core.errors import InvalidArgument
 from core.names import MAX_KEY_BYTES
 
 _TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
+_BOOLEANS = _TRUE | {"0", "f", "false", "n", "no", "off", ""}
 _SHOWN_CHARS = 64
 
 Fields = Mapping[str, Any]
@@ -41,7 +42,7 @@ def flag_of(fields: Fields, name: str) -> bool:
     value = fields.get(name)
     if value is None or isinstance(value, bool):
         return bool(value)
-    if isinstance(value, str):
+    if isinstance(value, str) and value.lower() in _BOOLEANS:
         return value.lower() in _TRUE
     reason = "it is neither true nor false"
     raise InvalidArgument(name=name, value=str(value)[:_SHOWN_CHARS], reason=reason)

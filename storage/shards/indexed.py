@@ -66,27 +66,34 @@ class NearObjects(Protocol):
     def read_cached(self, bucket: Bucket, found: Found, first: int, length: int) -> bytes | None:
         """None says nothing."""
 
+    def open_run(
+        self, bucket: Bucket, found: Found, place: int, offered: tuple[ObjectInfo, int, int]
+    ) -> ObjectReader | None:
+        """None says nothing."""
 
-async def open_near(
+
+async def find_near(
     near: tuple[NearObjects, ShardIndexes],
     bucket: Bucket,
     place: tuple[ObjectKey, str],
     byte_range: ByteRange | None,
     conditions: Conditions,
-) -> MemoryReader | None:
-    """A small member, by the shard's key and its path, of a shard that has a valid index; None if the shard has to be
-    opened to know. Raises as Shards.open_member."""
+) -> ObjectReader | None:
+    """A member, by the shard's key and its path, of a shard that has a valid index and whose bytes are at hand; None if
+    the shard has to be opened to know. Raises as Shards.open_member."""
     objects, indexes = near
     key, path = place
     found = await objects.find(bucket, key, None)
     shard = found.stored.info
     member = await member_by_index(indexes, bucket, shard, path)
-    if member is None or member.size_bytes > SMALL_MEMBER_BYTES:
+    if member is None:
         return None
     assert member.offset is not None
     info = info_of_member(shard, member)
     check_read(info, conditions)
     first, length = resolve_range(info, byte_range)
+    if length > SMALL_MEMBER_BYTES:
+        return objects.open_run(bucket, found, member.offset + first, (info, first, length))
     data = objects.read_cached(bucket, found, member.offset + first, length)
     return None if data is None else MemoryReader(info, data, first, length)
 

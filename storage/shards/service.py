@@ -48,10 +48,10 @@ from storage.shards.formats import (
 from storage.shards.index import BadIndexError
 from storage.shards.indexed import (
     NearObjects,
+    find_near,
     make_index,
     member_by_index,
     open_at,
-    open_near,
     page_by_index,
 )
 from storage.shards.indexes import ShardIndexes
@@ -110,13 +110,13 @@ class LocalShards:
         if self._near is not None and self._indexes is not None and not mime:
             near = (self._near, self._indexes)
             try:
-                small = await open_near(near, bucket, (key, wanted), byte_range, conditions)
+                found = await find_near(near, bucket, (key, wanted), byte_range, conditions)
             except NoSuchKey:
                 if bucket.props.backend is None:
                     raise
-                small = None  # it is brought here first
-            if small is not None:
-                return small
+                found = None  # it is brought here first
+            if found is not None:
+                return found
         reader = await self._store.get(bucket, key)
         try:
             member = await self._indexed(bucket, reader.info, wanted, mime)
