@@ -8,8 +8,6 @@ from typing import Any
 from core.errors import InvalidArgument
 from core.names import MAX_KEY_BYTES
 
-_TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
-_BOOLEANS = _TRUE | {"0", "f", "false", "n", "no", "off", ""}
 _SHOWN_CHARS = 64
 
 Fields = Mapping[str, Any]
@@ -38,11 +36,9 @@ def text_of(fields: Fields, name: str, max_bytes: int = MAX_KEY_BYTES) -> str:
 
 
 def flag_of(fields: Fields, name: str) -> bool:
-    """A boolean, in any spelling; False where there is none. Raises InvalidArgument."""
+    """A boolean, False where there is none. Raises InvalidArgument."""
     value = fields.get(name)
     if value is None or isinstance(value, bool):
         return bool(value)
-    if isinstance(value, str) and value.lower() in _BOOLEANS:
-        return value.lower() in _TRUE
     reason = "it is neither true nor false"
     raise InvalidArgument(name=name, value=str(value)[:_SHOWN_CHARS], reason=reason)
