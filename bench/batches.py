@@ -12,7 +12,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from http.client import HTTPConnection
 
 from aistore.sdk import Client
@@ -20,11 +21,13 @@ from aistore.sdk import Client
 from bench.cases import KIB, Case
 from bench.clients import connect, sample_of
 from bench.fill import BUCKET, ensure_objects
+from bench.process import MemoryWatch
 from bench.samples import Sample
 from bench.servers import REPOSITORY, Server, ServerError
 
 COUNT = 1000
 KEYS = tuple(f"batch/{n:04}" for n in range(COUNT))
+_MANY_KEYS = tuple(f"batch-many/{n:05}" for n in range(10 * COUNT))
 _WHOLE = "batch-whole"
 _PIECE_BYTES = 1024 * KIB
 
@@ -63,10 +66,10 @@ def repeat(take: Callable[[], int], seconds: float) -> Sample:
     return sample_of(latencies, moved_bytes, time.perf_counter() - begun)
 
 
-def message(**more: bool) -> bytes:
-    """Asks for all of KEYS as one TAR that is streamed."""
+def message(keys: Sequence[str] = KEYS, **more: bool) -> bytes:
+    """Asks for all of them as one TAR that is streamed."""
     asked: Mapping[str, object] = {
-        "in": [{"objname": key, "bucket": BUCKET, "provider": "ais"} for key in KEYS],
+        "in": [{"objname": key, "bucket": BUCKET, "provider": "ais"} for key in keys],
         "strm": True,
         "coer": True,
         **more,
@@ -137,6 +140,29 @@ def _token(server: Server) -> str:
     return done.stdout.strip()
 
 
+class LargeBatch(BatchCase):
+    """How much the largest process grows while it sends batches that are ten times the others."""
+
+    name, title = "batch-memory", "Get-batch: 10,000 × 4 KiB, memory"
+    max_rounds = 1
+
+    def prepare(self, server: Server) -> None:
+        ensure_objects(server, _MANY_KEYS, 4 * KIB)
+
+    def run(self, server: Server, seconds: float) -> Sample:
+        reader = RawReader(
+            server, "POST", server.target("POST", f"/v1/ml/moss/{BUCKET}"), message(_MANY_KEYS)
+        )
+        before = MemoryWatch(server.pid, 0.02)
+        with before.watching():
+            pass
+        watch = MemoryWatch(server.pid, 0.02)
+        with watch.watching():
+            sample = repeat(reader.take, seconds)
+        more_mib = watch.result().peak_anonymous_mib - before.result().peak_anonymous_mib
+        return replace(sample, extra={"more_mib": more_mib})
+
+
 def batch_cases() -> list[Case]:
-    """In the order of the report."""
-    return [RawBatch(), WholeObject(), SdkBatch(), SequentialGets()]
+    """In the order of the report; the last makes caches grow."""
+    return [RawBatch(), WholeObject(), SdkBatch(), SequentialGets(), LargeBatch()]

@@ -173,6 +173,20 @@ BUDGETS: Sequence[Budget] = (
         _ratio(_of("batch-whole", _rate), _of("batch", _rate)),
     ),
     Budget(
+        "Get-batch, 10,000 × 4 KiB, extra memory",
+        64,
+        True,
+        "MiB",
+        _of("batch-memory", lambda summary: summary.extra["more_mib"]),
+    ),
+    Budget(
+        "Indexing a TAR of members of 100 KiB",
+        1,
+        False,
+        "× reading it from disk",
+        _of("shard-indexing", lambda summary: summary.extra["disk_ratio"]),
+    ),
+    Budget(
         "Paging through the large bucket natively, keys/s",
         1,
         False,

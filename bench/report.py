@@ -147,6 +147,8 @@ def _cells(summary: Summary, weir: Summary | None) -> tuple[str, ...]:
 
 
 _EXTRA = {
+    "more_mib": "largest process, anonymous memory more than before, in MiB:",
+    "disk_ratio": "× the rate of reading the file from disk:",
     "rss_mib": "largest process, peak RSS in MiB:",
     "anonymous_mib": "its anonymous part:",
     "keys_s": "keys/s:",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import itertools
 import json
 import os
 import random
@@ -13,10 +14,13 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from bench.cases import KIB, Case, wrk
-from bench.clients import connect
+from bench.clients import connect, sample_of
 from bench.fill import ensure_bucket, ensure_objects
 from bench.samples import Sample
 from bench.servers import Server, ServerError
@@ -71,6 +75,32 @@ def ask(
         return reply.status, reply.read().decode()
     finally:
         connection.close()
+
+
+def job_s(server: Server, job_id: str) -> float:
+    """How long a job has worked, once it has ended: it may have waited for its turn before."""
+    connection = http.client.HTTPConnection(*server.address)
+    try:
+        while True:
+            target = server.target("GET", "/v1/cluster", {"what": "qryxstats"})
+            connection.request("GET", target, json.dumps({"id": job_id}))
+            reply = connection.getresponse()
+            answer = json.loads(reply.read())
+            if reply.status != 200:
+                raise ServerError(f"statistics of {job_id} gave {reply.status}: {answer}")
+            for snapshot in itertools.chain.from_iterable(answer.values()):
+                begun, ended = map(_moment, (snapshot["start-time"], snapshot["end-time"]))
+                if ended > begun:
+                    return (ended - begun).total_seconds()
+            time.sleep(0.1)
+    finally:
+        connection.close()
+
+
+def _moment(text: str) -> datetime:
+    """RFC 3339, of whose nanoseconds microseconds are enough."""
+    seconds, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{seconds}.{fraction[:6]:0<6}+00:00")
 
 
 def index(server: Server, bucket: str) -> None:
@@ -199,7 +229,68 @@ class ScannedMembers(_ShardCase):
         return [server.target("GET", path, {"archpath": member(each)}) for each in chosen]
 
 
+class Indexing(Case):
+    """A job over a shard that lies on disk alone, and the reading of the same file in order, as fast as it comes."""
+
+    servers = ("weir",)
+    max_rounds = 1
+    _bucket = "shards-new"
+
+    def __init__(self, name: str, member_bytes: int) -> None:
+        self.name = name
+        self.title = f"Indexing a 1 GiB TAR of members of {member_bytes // KIB} KiB"
+        self._member_bytes = member_bytes
+        self._bucket = name
+
+    def prepare(self, server: Server) -> None:
+        ensure_shard(server, self._bucket, self._member_bytes)
+
+    def run(self, server: Server, seconds: float) -> Sample:
+        blob = _newest_blob(server.data)
+        _forget(blob)
+        begun = time.perf_counter()
+        _read_through(blob)
+        disk_s = time.perf_counter() - begun
+        _forget(blob)
+        status, job_id = ask(server, "POST", self._bucket, "index-shard", {})
+        if status != 200:
+            raise ServerError(f"index-shard gave {status}: {job_id}")
+        index_s = job_s(server, job_id)
+        latency = [index_s * 1e3]
+        return replace(
+            sample_of(latency, _SHARD_BYTES, index_s), extra={"disk_ratio": disk_s / index_s}
+        )
+
+
+def _newest_blob(data: Path) -> Path:
+    """The file of the shard that was written last."""
+    large = [path for path in data.rglob("*") if path.is_file()]
+    return max(
+        (path for path in large if path.stat().st_size > _SHARD_BYTES // 2),
+        key=lambda path: path.stat().st_mtime_ns,
+    )
+
+
+def _forget(path: Path) -> None:
+    """Have it on disk, and not in memory."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _read_through(path: Path) -> None:
+    block = bytearray(1024 * KIB)
+    with path.open("rb", buffering=0) as file:
+        while file.readinto(block):
+            pass
+
+
 def shard_cases() -> list[Case]:
     """The plain objects first, against which the others are measured."""
     small = [FewSmallObjects(), ManySmallObjects(), SmallMembers()]
-    return [PlainObjects(), IndexedMembers(), ViewedMembers(), ScannedMembers(), *small]
+    indexing = [
+        Indexing("shard-indexing", _MEMBER_BYTES),
+        Indexing("shard-indexing-small", _SMALL_MEMBER_BYTES),
+    ]
+    members = [PlainObjects(), IndexedMembers(), ViewedMembers(), ScannedMembers()]
+    return [*members, *small, *indexing]
