@@ -181,7 +181,7 @@ BUDGETS: Sequence[Budget] = (
     ),
     Budget(
         "Indexing a TAR of members of 100 KiB",
-        1,
+        0.8,
         False,
         "× reading it from disk",
         _of("shard-indexing", lambda summary: summary.extra["disk_ratio"]),

@@ -97,8 +97,10 @@ def measure_warm(place: Cloud, rounds: int) -> dict[str, float]:
         for target in there:
             first_byte_ms(front.port, target)
         rates: dict[str, list[float]] = {_THERE: [], _LOCAL: []}
+        pair = [(_THERE, there), (_LOCAL, here)]
         for _ in range(rounds):
-            for where, targets in ((_THERE, there), (_LOCAL, here)):
+            pair.reverse()  # whichever comes second has the warmer machine
+            for where, targets in pair:
                 how = {"reply_bytes": size_bytes, "connections": connections}
                 rates[where].append(wrk(front, "GET", targets, 3, **how).rate)
         ratio = statistics.median(rates[_THERE]) / statistics.median(rates[_LOCAL])

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from core.names import ObjectKey
@@ -30,9 +31,12 @@ _SCHEMA = (
     " PRIMARY KEY (bucket, key)) WITHOUT ROWID"
 )
 _NOTE = (
-    "INSERT INTO access (bucket, key, at_s) VALUES (?, ?, ?)"
+    "INSERT INTO access (bucket, key, at_s) VALUES {rows}"
     " ON CONFLICT (bucket, key) DO UPDATE SET at_s = max(at_s, excluded.at_s)"
 )
+_ROWS_AT_ONCE = 1000
+"""In one statement, between whose rows the thread does not ask for the interpreter's lock: asking for each of 500 rows
+took a twentieth of the rate of warm reads."""
 
 
 class AccessTimes:
@@ -102,9 +106,11 @@ class AccessTimes:
         return noted
 
     def _flush_sync(self, noted: Mapping[tuple[int, ObjectKey], int]) -> None:
-        if noted:
-            rows = [(bucket_id, key.encode(), at_s) for (bucket_id, key), at_s in noted.items()]
-            self._write_sync(_NOTE, rows)
+        rows = [(bucket_id, key.encode(), at_s) for (bucket_id, key), at_s in noted.items()]
+        for first in range(0, len(rows), _ROWS_AT_ONCE):
+            some = rows[first : first + _ROWS_AT_ONCE]
+            query = _NOTE.format(rows=",".join(["(?, ?, ?)"] * len(some)))
+            self._write_sync(query, [tuple(chain.from_iterable(some))])
 
     def _write_sync(self, query: str, rows: Sequence[tuple[int | bytes, ...]]) -> None:
         try:
