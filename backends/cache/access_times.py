@@ -36,7 +36,7 @@ _NOTE = (
 )
 _ROWS_AT_ONCE = 1000
 """In one statement, between whose rows the thread does not ask for the interpreter's lock: asking for each of 500 rows
-took a twentieth of the rate of warm reads."""
+took 2 % of the rate of warm reads."""
 
 
 class AccessTimes:
