@@ -259,7 +259,7 @@ def _batch_nodes(parts: _Parts) -> BatchNodes:
         max_buffered_bytes=limits.max_buffered_bytes,
         spool_directory=config.data[0],
     )
-    senders = LocalSenders(LocalBatchSender(node.mountpaths, node, parts.shards))
+    senders = LocalSenders(LocalBatchSender(node.mountpaths, parts.service, parts.shards))
     return OneBatchNode(Batches(senders, settings, parts.shared_jobs, parts.load))
 
 

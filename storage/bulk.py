@@ -20,11 +20,12 @@ from typing import cast
 import xxhash
 
 from core.batches import BatchItem, ItemData, Outcome, WholeItems
+from core.configs.sections import is_on
 from core.errors import Corrupt, InvalidRange, NoSuchKey, NotFound, StoreError
 from core.names import ObjectKey
 from core.protocols import ObjectReader, ObjectStore
 from core.shards import Located, Member, NoSuchMember, Shards, member_path
-from core.types import ObjectInfo
+from core.types import Bucket, ObjectInfo
 from storage.index import FIND_MANY, find_many
 from storage.layout import Layout
 from storage.mountpath import Mountpath
@@ -57,6 +58,7 @@ class LocalBatchSender:
     """For one event loop, as its mountpaths are."""
 
     def __init__(self, mountpaths: Mountpaths, store: ObjectStore, shards: Shards) -> None:
+        """`store` opens what is not read in a run: also what lives elsewhere, and is not here yet."""
         self._mountpaths = mountpaths
         self._store = store
         self._shards = shards
@@ -64,6 +66,8 @@ class LocalBatchSender:
     def at_hand(self, items: Sequence[BatchItem], max_bytes: int) -> Sequence[ItemData]:
         owner = self._mountpaths.only
         if owner is not None and isinstance(items, WholeItems):
+            if _is_asked_first(items.bucket):
+                return ()
             return _all_hot(owner.opened().hot.plain(), items, max_bytes)
         found: list[ItemData] = []
         owner_of = self._mountpaths.owner
@@ -76,6 +80,8 @@ class LocalBatchSender:
                 owner, plain = owns, owns.opened().hot.plain()
             whole = plain.get(item.bucket.bucket_id, _NONE).get(item.key)
             if whole is None or item.member or item.first or item.length:
+                return ()
+            if _is_asked_first(item.bucket):
                 return ()
             left -= len(whole.data)
             found.append(whole)
@@ -105,7 +111,7 @@ class LocalBatchSender:
         """The plain objects by who has them."""
         shares: dict[Mountpath, _Share] = {}
         for number, item in enumerate(items):
-            if not item.member:
+            if not item.member and not _is_asked_first(item.bucket):
                 owner = self._mountpaths.owner(item.bucket, item.key)
                 share = shares.get(owner)
                 if share is None:
@@ -149,12 +155,15 @@ class LocalBatchSender:
         """Where members of one shard lie. None: each is to be opened."""
         bucket, key = items[0].bucket, items[0].key
         paths = [item.member for item in items]
+        if _is_asked_first(bucket):
+            return None
         try:
             located = await self._shards.locate_many(bucket, key, paths)
             if located is None and len(paths) >= _SCAN_FOR_MEMBERS and key.endswith(".tar"):
                 return await self._scan(items)
         except NotFound as error:
-            return error
+            # What lives elsewhere may still come when it is opened.
+            return error if bucket.props.backend is None else None
         except StoreError:
             return None  # opening each says what is wrong
         return located
@@ -192,6 +201,12 @@ class LocalBatchSender:
             await reader.close()
             raise
         return reader
+
+
+def _is_asked_first(bucket: Bucket) -> bool:
+    """Whether a copy of what lives elsewhere counts only once its backend was asked: who opens it alone does."""
+    props = bucket.props
+    return props.backend is not None and is_on(props.native, "versioning.validate_warm_get")
 
 
 def _is_same(one: ObjectInfo, other: ObjectInfo) -> bool:
@@ -285,7 +300,8 @@ class _Run:
         for number, row in zip(numbers, find_many(connection, names), strict=True):
             item = items[number]
             if row is None:
-                self._outcomes[number] = NoSuchKey(key=item.key)
+                if item.bucket.props.backend is None:
+                    self._outcomes[number] = NoSuchKey(key=item.key)
                 continue
             try:
                 plain = decode_plain(row[0], item.key)

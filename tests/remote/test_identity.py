@@ -60,7 +60,7 @@ def test_first_use_adds_a_bucket(front: Front, there: str) -> None:
 
 
 def test_a_batch_is_a_first_use(front: Front, there: str) -> None:
-    """Of a bucket that an item names. What is read is the copies that are here."""
+    """Of a bucket that an item names."""
     front.put_there(there, "k", b"far away")
 
     def ask(bucket: str) -> int:
