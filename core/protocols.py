@@ -8,10 +8,12 @@ Arguments and results are frozen types of core. Implementations raise core.error
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from core.deletion import DeleteItem, DeleteResult
 from core.encryption import CustomerKey, EncryptionRequest
+from core.light import light
 from core.listing import (
     ListPage,
     ListQuery,
@@ -76,15 +78,14 @@ class BodyStream(Protocol):
         """The `algorithm` names that `expected_digests` will name, known before iteration begins."""
 
 
-class FileSlice(Protocol):
+@light
+@dataclass(frozen=True, slots=True)
+class FileSlice:
     """A run of bytes in an open local file, for zero-copy sending. Valid until its reader is closed."""
 
-    @property
-    def fd(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def size_bytes(self) -> int: ...
+    fd: int
+    offset: int
+    size_bytes: int
 
 
 Slice = FileSlice | bytes

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from core.protocols import FileSlice
 from core.types import ObjectInfo
 from storage.mountpath import Mountpath
-from storage.reader import BlockRead, Slice, log_corrupt
+from storage.reader import BlockRead, log_corrupt
 
 _BLOCK_BYTES = 1024**2
 
@@ -36,7 +36,7 @@ class BlobRun:
         if self._is_taken or not self.length:
             return None
         self._is_taken = True
-        return Slice(self._fd, self._offset, self.length)
+        return FileSlice(self._fd, self._offset, self.length)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         offset, end = self._offset, self._offset + self.length

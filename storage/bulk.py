@@ -10,31 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
-import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import cast
 
-import xxhash
-
 from core.batches import BatchItem, ItemData, Outcome, WholeItems
 from core.configs.sections import is_on
-from core.errors import Corrupt, InvalidRange, NoSuchKey, NotFound, StoreError
+from core.errors import Corrupt, NotFound, StoreError
 from core.names import ObjectKey
 from core.protocols import ObjectReader, ObjectStore
-from core.shards import Located, Member, NoSuchMember, Shards, member_path
+from core.shards import Located, Member, Shards, member_path
 from core.types import Bucket, ObjectInfo
-from storage.index import FIND_MANY, find_many
-from storage.layout import Layout
+from storage.bulk_run import Run, cut
+from storage.index import FIND_MANY
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
-from storage.reader import log_corrupt
-from storage.records import FileSegment, InlineSegment, Segment, decode_plain
-
-MAX_RUN_OBJECT_BYTES = 512 * 1024
-"""Larger objects are not read in runs, as a run is held in memory whole."""
 
 _SCAN_FOR_MEMBERS = 4
 """From so many members of one shard without an index on, one walk over it takes less time than opening each."""
@@ -131,7 +122,7 @@ class LocalBatchSender:
         hot = opened.hot
         read_at = hot.now
         numbers = _take_hot(hot.plain(), items, share.objects, outcomes)
-        run = _Run(opened.layout, items, outcomes, room)
+        run = Run(opened.layout, items, outcomes, room)
         while numbers and room > 0 and mountpath.is_fast:
             group, numbers = numbers[:FIND_MANY], numbers[FIND_MANY:]
             mountpath.read_inline(functools.partial(run.find, numbers=group))
@@ -261,141 +252,5 @@ def _take_hot(
         if found is None:
             left.append(number)
         else:
-            outcomes[number] = found if not (item.first or item.length) else _cut(item, found)
+            outcomes[number] = found if not (item.first or item.length) else cut(item, found)
     return left
-
-
-def _cut(item: BatchItem, whole: ItemData) -> Outcome:
-    try:
-        first, length = item.reach(len(whole.data))
-    except InvalidRange as error:
-        return error
-    return ItemData(whole.data[first : first + length], whole.modified_ns)
-
-
-class _Run:
-    """Reads items of one mountpath and puts down their outcomes, until there is no room for more."""
-
-    def __init__(
-        self, layout: Layout, items: Sequence[BatchItem], outcomes: list[Outcome], room: int
-    ) -> None:
-        self.blobs: list[tuple[int, int, FileSegment]] = []
-        self.plain: list[tuple[tuple[int, ObjectKey], ItemData]] = []
-        self._layout = layout
-        self._items = items
-        self._outcomes = outcomes
-        self._room = room
-
-    def find_all(self, connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-        """`find`, any number."""
-        for start in range(0, len(numbers), FIND_MANY):
-            self.find(connection, numbers[start : start + FIND_MANY])
-
-    def find(self, connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-        """Look up to FIND_MANY objects up; those that lie in blobs are for `read_blobs`."""
-        if self._room <= 0:
-            return
-        items = self._items
-        names = [(items[number].bucket.bucket_id, items[number].key.encode()) for number in numbers]
-        for number, row in zip(numbers, find_many(connection, names), strict=True):
-            item = items[number]
-            if row is None:
-                if item.bucket.props.backend is None:
-                    self._outcomes[number] = NoSuchKey(key=item.key)
-                continue
-            try:
-                plain = decode_plain(row[0], item.key)
-            except Corrupt as error:
-                self._outcomes[number] = error
-                continue
-            if plain is None:
-                continue
-            modified_ns, segment, _ = plain
-            if isinstance(segment, FileSegment):
-                self.blobs.append((number, modified_ns, segment))
-            elif row[1] is not None:
-                self._put_down(number, modified_ns, segment, row[1])
-
-    def _put_down(self, number: int, modified_ns: int, segment: Segment, data: bytes) -> None:
-        item = self._items[number]
-        if xxhash.xxh3_64_intdigest(data) != segment.checksum:
-            self._outcomes[number] = log_corrupt("bytes read for a batch", item.key)
-            return
-        self._room -= len(data)
-        whole = ItemData(data, modified_ns)
-        if item.first or item.length:
-            self._outcomes[number] = _cut(item, whole)
-            return
-        self._outcomes[number] = whole
-        if isinstance(segment, InlineSegment):
-            self.plain.append(((item.bucket.bucket_id, item.key), whole))
-
-    def read_blobs(self) -> None:
-        """Read what `find` found to lie in blobs, unless it is large, or gone as its object was replaced (who opens
-        that alone looks again)."""
-        for number, modified_ns, segment in self.blobs:
-            if segment.size_bytes > min(MAX_RUN_OBJECT_BYTES, self._room):
-                continue
-            fd = self._open(segment)
-            if fd is None:
-                continue
-            try:
-                data = os.pread(fd, segment.size_bytes, 0)
-            finally:
-                os.close(fd)
-            # A file that is shorter than its record has another checksum too.
-            self._put_down(number, modified_ns, segment, data)
-
-    def _open(self, segment: FileSegment) -> int | None:
-        try:
-            return os.open(self._layout.blob(segment.blob_id), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-
-    def read_members(
-        self, connection: sqlite3.Connection, numbers: Sequence[int], located: Located
-    ) -> None:
-        """Read members of one shard, unless it was replaced since they were located, is encrypted or made of parts."""
-        first, info = self._items[numbers[0]], located.info
-        (row,) = find_many(connection, [(first.bucket.bucket_id, first.key.encode())])
-        plain = None if row is None else decode_plain(row[0], first.key)
-        if row is None or plain is None or (plain[0], plain[2]) != (info.modified_ns, info.etag):
-            return
-        segment = plain[1]
-        shard: bytes | int | None = row[1]
-        if isinstance(segment, FileSegment):
-            shard = self._open(segment)
-        elif shard is not None and xxhash.xxh3_64_intdigest(row[1] or b"") != segment.checksum:
-            raise log_corrupt("bytes read for a batch", first.key)
-        if shard is None:
-            return
-        try:
-            for number, member in zip(numbers, located.members, strict=True):
-                self._outcomes[number] = self._slice(self._items[number], member, info, shard)
-        finally:
-            if isinstance(shard, int):
-                os.close(shard)
-
-    def _slice(
-        self, item: BatchItem, member: Member | None, info: ObjectInfo, shard: bytes | int
-    ) -> Outcome:
-        """A member's bytes, of the shard's or its open file's."""
-        if member is None:
-            return NoSuchMember(key=item.key, member=item.member)
-        if member.offset is None:
-            return None
-        try:
-            first, length = item.reach(member.size_bytes)
-        except InvalidRange as error:
-            return error
-        if length > min(MAX_RUN_OBJECT_BYTES, self._room):
-            return None
-        start = member.offset + first
-        if isinstance(shard, int):
-            data = os.pread(shard, length, start)
-        else:
-            data = shard[start : start + length]
-        if len(data) != length:
-            return log_corrupt("shard shorter than its members", item.key)
-        self._room -= length
-        return ItemData(data, info.modified_ns)

@@ -54,16 +54,6 @@ def _id_of(segment: Segment) -> int | str:
 
 @light
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """A FileSlice."""
-
-    fd: int
-    offset: int
-    size_bytes: int
-
-
-@light
-@dataclass(frozen=True, slots=True)
 class _Piece:
     """A run of one segment's bytes."""
 
@@ -225,7 +215,7 @@ class FileReader:
         if piece is None:
             return None
         fd, offset = await self._open_piece(piece)
-        return Slice(fd, offset, piece.size_bytes)
+        return FileSlice(fd, offset, piece.size_bytes)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while (piece := self._take_piece()) is not None:

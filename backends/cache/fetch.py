@@ -113,7 +113,11 @@ class Fetch:
 
     async def run(self) -> None:
         """Fetch. What goes wrong is for the readers to hear of."""
-        flight = self._flight = self._flights.take_off(self._wanted.place)
+        try:
+            flight = self._flight = self._flights.take_off(self._wanted.place)
+        except BaseException:
+            self._end(FlightState.FAILED)
+            raise
         if flight is None:
             self.is_elsewhere = True
             self._end(FlightState.UNKEPT)

@@ -7,15 +7,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from backends.cache.fetch import Source
 from backends.cache.flight_page import FlightState
 from backends.cache.remote_stream import RemoteStream, broken, reopened
 from backends.cache.views import Wanted, etag_of, is_current
-from core.light import light
-from core.protocols import ObjectReader, Slice
+from core.protocols import FileSlice, ObjectReader, Slice
 from core.types import BoundedRange, ByteRange, ObjectInfo
 
 _BLOCK_BYTES = 256 * 1024
@@ -31,14 +29,6 @@ class Origin(Protocol):
         self, wanted: Wanted, info: ObjectInfo, byte_range: ByteRange
     ) -> ObjectReader | None:
         """A part of the copy that is here, if it is of that state of the object."""
-
-
-@light
-@dataclass(frozen=True, slots=True)
-class _Slice:
-    fd: int
-    offset: int
-    size_bytes: int
 
 
 class StreamReader:
@@ -129,7 +119,7 @@ class FlightReader:
             await other.close()
         self._position = self._end
 
-    async def _next_of_source(self, end: int) -> _Slice | bytes | None:
+    async def _next_of_source(self, end: int) -> Slice | None:
         """What the fetch has of the bytes up to `end`, once it has any. None: look again, whence they come now."""
         source = self._source
         assert source is not None
@@ -148,7 +138,7 @@ class FlightReader:
                 await self._go_alone()
                 return None
             ready = min(source.ready_bytes, end, (number + 1) * piece_bytes)
-            return _Slice(self._fd, offset, ready - self._position)
+            return FileSlice(self._fd, offset, ready - self._position)
         if early := source.early[self._position : end]:
             return early
         match source.state:

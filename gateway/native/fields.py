@@ -20,17 +20,24 @@ def fields_of(value: object) -> Fields:
     return {str(name).lower(): each for name, each in value.items()}
 
 
-def text_of(fields: Fields, name: str, max_bytes: int = MAX_KEY_BYTES) -> str:
-    """A text, "" where there is none. Raises InvalidArgument."""
+def text_of(
+    fields: Fields, name: str, max_bytes: int = MAX_KEY_BYTES, *, max_chars: int | None = None
+) -> str:
+    """A text, "" where there is none. `max_chars` bounds its characters in place of its bytes, as free text wants it.
+    Raises InvalidArgument."""
     value = fields.get(name)
     if value is None:
         return ""
     try:
-        is_good = isinstance(value, str) and len(value.encode()) <= max_bytes
+        raw = value.encode() if isinstance(value, str) else None
+        is_good = raw is not None and (
+            len(raw) <= max_bytes if max_chars is None else len(value) <= max_chars
+        )
     except UnicodeEncodeError:
         is_good = False
     if not is_good:
-        reason = f"it is no text of up to {max_bytes} bytes"
+        most = f"{max_bytes} bytes" if max_chars is None else f"{max_chars} characters"
+        reason = f"it is no text of up to {most}"
         raise InvalidArgument(name=name, value=ascii(value)[:_SHOWN_CHARS], reason=reason)
     return str(value)
 

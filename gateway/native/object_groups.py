@@ -59,7 +59,7 @@ def bucket_of(call: NativeCall, fields: Fields, name: str) -> BucketRef:
 
 def selection_of(fields: Fields, prefix: str = "") -> Selection:
     """Raises InvalidArgument, InvalidKey, KeyTooLong."""
-    names, template = fields.get("objnames"), text_of(fields, "template", 4096)
+    names, template = fields.get("objnames"), text_of(fields, "template", max_chars=4096)
     if names is None:
         parse_template(template)
         return Selection(None, template, prefix)

@@ -16,7 +16,7 @@ from mypy_boto3_s3 import S3Client
 from tests.counterparts.started import S3Endpoint
 from tests.native.sdk import connect as connect_sdk
 from tests.s3compat.boto import connect as connect_boto
-from tests.server import Server, ServerOptions
+from tests.server import REGION, ROOT_KEYS, Server, ServerOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,19 @@ class Front:
             session.trust_env = False
             url = f"{self.server.endpoint}{path}"
             return session.request(method, url, timeout=60, **more)  # type: ignore[arg-type]
+
+
+def rclone_settings(endpoint: str, directory: Path) -> dict[str, str]:
+    """Of the environment, by which rclone knows a weir as W: and has no other configuration."""
+    return {
+        "RCLONE_CONFIG": str(directory / "rclone.conf"),
+        "RCLONE_CONFIG_W_TYPE": "s3",
+        "RCLONE_CONFIG_W_PROVIDER": "Other",
+        "RCLONE_CONFIG_W_ENDPOINT": endpoint,
+        "RCLONE_CONFIG_W_ACCESS_KEY_ID": ROOT_KEYS.access_key,
+        "RCLONE_CONFIG_W_SECRET_ACCESS_KEY": ROOT_KEYS.secret_key,
+        "RCLONE_CONFIG_W_REGION": REGION,
+    }
 
 
 def start_front(

@@ -16,7 +16,7 @@ import webdataset
 from obstore.store import S3Store
 from pyarrow import fs, parquet
 
-from tests.remote.front import Front
+from tests.remote.front import Front, rclone_settings
 from tests.s3compat.boto import MIB
 from tests.s3compat.programs import run
 from tests.s3compat.wire import host_of
@@ -65,15 +65,7 @@ def test_aws_cli(front: Front, there: str, tmp_path: Path) -> None:
 
 
 def test_rclone(front: Front, there: str, tmp_path: Path) -> None:
-    settings = {
-        "RCLONE_CONFIG": str(tmp_path / "rclone.conf"),
-        "RCLONE_CONFIG_W_TYPE": "s3",
-        "RCLONE_CONFIG_W_PROVIDER": "Other",
-        "RCLONE_CONFIG_W_ENDPOINT": front.server.endpoint,
-        "RCLONE_CONFIG_W_ACCESS_KEY_ID": ROOT_KEYS.access_key,
-        "RCLONE_CONFIG_W_SECRET_ACCESS_KEY": ROOT_KEYS.secret_key,
-        "RCLONE_CONFIG_W_REGION": REGION,
-    }
+    settings = rclone_settings(front.server.endpoint, tmp_path)
     back = tmp_path / "back"
     streams = ("--multi-thread-cutoff", "5M", "--multi-thread-streams", "3")
     run("rclone", "copy", f"W:{there}", str(back), *streams, environment=settings)

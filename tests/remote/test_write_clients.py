@@ -13,7 +13,7 @@ import s3fs
 from pyarrow import fs
 
 from tests.counterparts.started import S3Endpoint
-from tests.remote.front import Front, start_front
+from tests.remote.front import Front, rclone_settings, start_front
 from tests.s3compat.boto import MIB, list_keys, read
 from tests.s3compat.programs import run
 from tests.s3compat.wire import host_of
@@ -77,15 +77,7 @@ def test_aws_cli_sync(chosen: Front, tree: Path) -> None:
 
 def test_rclone_sync(chosen: Front, tree: Path, tmp_path: Path) -> None:
     bucket = chosen.new_bucket()
-    settings = {
-        "RCLONE_CONFIG": str(tmp_path / "rclone.conf"),
-        "RCLONE_CONFIG_W_TYPE": "s3",
-        "RCLONE_CONFIG_W_PROVIDER": "Other",
-        "RCLONE_CONFIG_W_ENDPOINT": chosen.server.endpoint,
-        "RCLONE_CONFIG_W_ACCESS_KEY_ID": ROOT_KEYS.access_key,
-        "RCLONE_CONFIG_W_SECRET_ACCESS_KEY": ROOT_KEYS.secret_key,
-        "RCLONE_CONFIG_W_REGION": REGION,
-    }
+    settings = rclone_settings(chosen.server.endpoint, tmp_path)
     chunks = ("--s3-upload-cutoff", "6M", "--s3-chunk-size", "5M")
     run("rclone", "sync", str(tree), f"W:{bucket}/x", *chunks, environment=settings)
     check_there(chosen, bucket, "x/", tree)

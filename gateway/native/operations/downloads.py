@@ -84,7 +84,7 @@ async def start_download(call: NativeCall) -> NativeResponse:
     job_id = f"{_PREFIX}{secrets.token_hex(_ID_BYTES)}"
     arguments = {
         BUCKET: ref_text(bucket.ref),
-        DESCRIPTION: text_of(fields, "description"),
+        DESCRIPTION: text_of(fields, "description", max_chars=1024),
         SEALED: await seal_text(services.keys, binding_of(job_id), request.text()),
     }
     return await _started(call, DOWNLOAD, arguments, job_id)
@@ -106,7 +106,7 @@ async def _start_backend(
     call.services.load.check()
     synchronizes = flag_of(fields, "synchronize") or flag_of(fields, "sync")
     options = PrefetchOptions(
-        latest=True, synchronizes=synchronizes, suffix=text_of(fields, "suffix")
+        latest=True, synchronizes=synchronizes, suffix=text_of(fields, "suffix", max_chars=1024)
     )
     request = GroupRequest(
         source=bucket.ref,
@@ -116,7 +116,7 @@ async def _start_backend(
         goes_on=True,
         options=asdict(options),
     )
-    arguments = {**request.arguments(), DESCRIPTION: text_of(fields, "description")}
+    arguments = {**request.arguments(), DESCRIPTION: text_of(fields, "description", max_chars=1024)}
     return await _started(call, PREFETCH, arguments, f"{_PREFIX}{secrets.token_hex(_ID_BYTES)}")
 
 
@@ -134,7 +134,7 @@ def _what(fields: Fields, bucket: Bucket, user: User) -> DownloadRequest:
         case "multi":
             return replace(request, links=_links(fields.get("objects")))
         case "range":
-            template = text_of(fields, "template", 4096)
+            template = text_of(fields, "template", max_chars=4096)
             names = parse_template(template)
             check_link(template if names.is_prefix else names.name(0))
             subdir = _subdir(text_of(fields, "subdir"))
@@ -240,7 +240,7 @@ async def show_downloads(call: NativeCall) -> NativeResponse:
     if job_id:
         record = await asyncio.to_thread(_find_sync, call, job_id)
         return json_response({**_job_json(record), **_tasks_json(record)})
-    regex = text_of(fields, "regex") or query.get("regex", "")
+    regex = text_of(fields, "regex", max_chars=1024) or query.get("regex", "")
     only_active = flag_of(fields, "only_active_tasks") or call.request.flag("only_active")
     found = await asyncio.to_thread(_list_sync, call, regex, only_active)
     return json_response([_job_json(record) for record in found])
