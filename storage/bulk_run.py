@@ -13,7 +13,7 @@ from core.errors import Corrupt, InvalidRange, NoSuchKey
 from core.names import ObjectKey
 from core.shards import Located, Member, NoSuchMember
 from core.types import ObjectInfo
-from storage.index import FIND_MANY, find_many
+from storage.index import FIND_MANY, find_many_with_data
 from storage.layout import Layout
 from storage.reader import log_corrupt
 from storage.records import FileSegment, InlineSegment, Segment, decode_plain
@@ -55,7 +55,7 @@ class Run:
             return
         items = self._items
         names = [(items[number].bucket.bucket_id, items[number].key.encode()) for number in numbers]
-        for number, row in zip(numbers, find_many(connection, names), strict=True):
+        for number, row in zip(numbers, find_many_with_data(connection, names), strict=True):
             item = items[number]
             if row is None:
                 if item.bucket.props.backend is None:
@@ -115,7 +115,7 @@ class Run:
     ) -> None:
         """Read members of one shard, unless it was replaced since they were located, is encrypted or made of parts."""
         first, info = self._items[numbers[0]], located.info
-        (row,) = find_many(connection, [(first.bucket.bucket_id, first.key.encode())])
+        (row,) = find_many_with_data(connection, [(first.bucket.bucket_id, first.key.encode())])
         plain = None if row is None else decode_plain(row[0], first.key)
         if row is None or plain is None or (plain[0], plain[2]) != (info.modified_ns, info.etag):
             return

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from core.errors import MountpathUnavailable, OutOfSpace, Overloaded, StoreError
 from storage import crashpoints
 from storage.database import Writer, checkpoint_sync
-from storage.faults import RETRY_AFTER_S, translate
+from storage.faults import RETRY_AFTER_S, translate, unavailable
 from storage.layout import Layout
 from storage.records import Refs, encode_refs
 from storage.signal import CommitSignal
@@ -57,25 +57,27 @@ class Transaction:
         self.last_stamp = max(self.last_stamp + 1, after + 1, time.time_ns())
         return self.last_stamp
 
-    def add_small(self, small_id: int, description: bytes, data: bytes | None) -> None:
-        """Keep inline bytes, or a sidecar without any, under an id from `next_stamp`."""
-        self.connection.execute(
-            "INSERT INTO small (id, record, data) VALUES (?, ?, ?)", (small_id, description, data)
-        )
+    def add_small(self, *rows: tuple[int, bytes, bytes | None]) -> None:
+        """Keep inline bytes, or a sidecar without any, under an id from `next_stamp`. A row: id, description, bytes."""
+        self.connection.executemany("INSERT INTO small (id, record, data) VALUES (?, ?, ?)", rows)
 
-    def add_garbage(self, refs: Refs) -> None:
+    def add_garbage(self, *unnamed: Refs) -> None:
         """Have blobs and small rows removed once this transaction is durable."""
-        if not refs:
-            return
-        garbage_id = self.next_stamp()
-        self.connection.execute(
-            "INSERT INTO idx.garbage (id, refs) VALUES (?, ?)", (garbage_id, encode_refs(refs))
-        )
-        self.garbage.append((garbage_id, refs))
+        garbage = [(self.next_stamp(), refs) for refs in unnamed if refs]
+        if garbage:
+            self.connection.executemany(
+                "INSERT INTO idx.garbage (id, refs) VALUES (?, ?)",
+                [(garbage_id, encode_refs(refs)) for garbage_id, refs in garbage],
+            )
+            self.garbage += garbage
 
 
 Operation = Callable[[Transaction], T]
 """What runs in a transaction. It may run more than once (only the last run counts), so it has no other effects."""
+
+Together = Callable[[Transaction, Sequence[Operation[T]]], Sequence[T | Exception | None]]
+"""Runs many operations of one kind by fewer statements, as if one after another in any order: what each returned or
+raised, or None for one that is left to run by itself. Raises as they do; then all of them run by themselves."""
 
 
 @dataclass(slots=True)
@@ -87,6 +89,7 @@ class _Waiting:
     future: asyncio.Future[Any] | concurrent.futures.Future[Any] | None
     frees: bool = False
     is_lazy: bool = False
+    together: Together[Any] | None = None
     value: Any = None
     error: Exception | None = None
 
@@ -129,16 +132,21 @@ class Committer:
     # --- for callers ---
 
     async def commit(
-        self, operation: Operation[T], *, is_durable: bool = True, frees: bool = False
+        self,
+        operation: Operation[T],
+        *,
+        is_durable: bool = True,
+        frees: bool = False,
+        together: Together[T] | None = None,
     ) -> T:
         """Run an operation in a transaction and return its value once that is committed (and durable if asked).
 
         A cancelled caller's operation still runs to its end. `frees` has it go through even on a full disk, where that
-        is possible. Raises what the operation raised, Overloaded for a full queue, or the fault of the commit; then
-        nothing of the operation is kept.
+        is possible. `together` may run it with others that wait and name the same. Raises what the operation raised,
+        Overloaded for a full queue, or the fault of the commit; then nothing of the operation is kept.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._enqueue(_Waiting(operation, is_durable, future, frees))
+        self._enqueue(_Waiting(operation, is_durable, future, frees, False, together))
         return await future
 
     def commit_sync(self, operation: Operation[T], *, is_durable: bool = True) -> T:
@@ -261,8 +269,7 @@ class Committer:
                     self._writer = Writer(self._layout)
                 self._writer.require_present()
                 tx = _begin(self._writer, is_durable)
-                for waiting in batch:
-                    _run_one(tx, waiting)
+                _run_all(tx, batch)
                 crashpoints.reach("commit:run")
                 self._signal.begin()
                 try:
@@ -271,6 +278,8 @@ class Committer:
                 finally:
                     self._signal.end()
                 self._fold_if_huge(self._writer)
+            if is_durable:
+                self._sync_index(self._writer)
         except (sqlite3.Error, OSError, StoreError) as error:
             _log.warning("commit failed mountpath=%s error=%r", self._layout.directory, error)
             fault = translate(error, self._layout.directory)
@@ -279,6 +288,17 @@ class Committer:
         self._hooks.on_commit(tx.garbage, is_durable)
         self._ask_for_fold(self._writer)
         return None
+
+    def _sync_index(self, writer: Writer) -> None:
+        """The second of a batch's two syncs: beside the next batch of another process, which has the lock by now.
+
+        What others read meanwhile a power cut may still undo, but nothing that was acknowledged: whoever builds on it
+        syncs the same log. A fault leaves the batch committed, so it must not look as if that were not so (a full disk,
+        after which blobs are taken away). Raises MountpathUnavailable."""
+        try:
+            writer.sync_index()
+        except OSError as error:
+            raise unavailable(self._layout.directory, error) from error
 
     def _fold_if_huge(self, writer: Writer) -> None:
         """A WAL starts over only when all of it is folded while nobody writes, which is now. What the mountpath folded
@@ -349,21 +369,51 @@ def _begin(writer: Writer, is_durable: bool) -> Transaction:
     return Transaction(connection, last_stamp)
 
 
-def _run_one(tx: Transaction, waiting: _Waiting) -> None:
-    """Run an operation so that its failure undoes its own changes only. A savepoint costs some 2 µs."""
+def _run_all(tx: Transaction, batch: Sequence[_Waiting]) -> None:
+    alone: list[_Waiting] = []
+    groups: dict[Together[Any], list[_Waiting]] = {}
+    for waiting in batch:
+        if waiting.together is None:
+            alone.append(waiting)
+        else:
+            groups.setdefault(waiting.together, []).append(waiting)
+    for together, members in groups.items():
+        alone += members if len(members) == 1 else _run_together(tx, together, members)
+    for waiting in alone:
+        waiting.value, waiting.error = _run_guarded(tx, waiting.operation)
+
+
+def _run_together(
+    tx: Transaction, together: Together[Any], members: Sequence[_Waiting]
+) -> Sequence[_Waiting]:
+    """Gives those that are left to run by themselves."""
+    operations = [waiting.operation for waiting in members]
+    outcomes, _ = _run_guarded(tx, lambda tx: together(tx, operations))
+    if outcomes is None:
+        return members
+    for waiting, outcome in zip(members, outcomes, strict=True):
+        waiting.value, waiting.error = (
+            (None, outcome) if isinstance(outcome, Exception) else (outcome, None)
+        )
+    return [each for each in members if each.value is None and each.error is None]
+
+
+def _run_guarded(tx: Transaction, operation: Operation[T]) -> tuple[T | None, Exception | None]:
+    """What an operation returned, or raised: then its changes, and those only, are undone. A savepoint costs 2 µs."""
     connection = tx.connection
     garbage_count = len(tx.garbage)
-    waiting.error = None
+    value, failure = None, None
     connection.execute("SAVEPOINT operation")
     try:
-        waiting.value = waiting.operation(tx)
+        value = operation(tx)
     except (sqlite3.OperationalError, OSError):
         raise  # the disk's fault, not the operation's
     except Exception as error:
         connection.execute("ROLLBACK TO operation")
         del tx.garbage[garbage_count:]
-        waiting.error = error
+        failure = error
     connection.execute("RELEASE operation")
+    return value, failure
 
 
 def _resolve(batch: Sequence[_Waiting]) -> None:

@@ -91,6 +91,8 @@ def open_writer_sync(layout: Layout) -> sqlite3.Connection:
             connection.execute(f"PRAGMA {database}.journal_size_limit = {_WAL_KEPT_BYTES}")
         connection.execute("PRAGMA temp_store = MEMORY")
         _set_durable(connection, is_durable=True)
+        # Who waits for a commit syncs this log himself, past the lock (Writer.sync_index).
+        connection.execute("PRAGMA idx.synchronous = NORMAL")
         _make_tables(connection, layout)
     except BaseException:
         connection.close()
@@ -170,6 +172,11 @@ def database_bytes(connection: sqlite3.Connection) -> int:
     return total
 
 
+def index_log(layout: Layout) -> str:
+    """The write-ahead log of the index."""
+    return f"{layout.index_db}-wal"
+
+
 class Writer:
     """The connection that commits, and a gauge of what its commits leave in the WALs."""
 
@@ -179,15 +186,19 @@ class Writer:
         self._inode = os.stat(self._path).st_ino
         self._is_durable = True
         self._gauges: list[_WalGauge] = []
+        self._index_log = -1
         try:
             for path in (layout.small_db, layout.index_db):
                 self._gauges.append(_WalGauge(path))
+            # It stays the same file as long as this connection is open.
+            self._index_log = os.open(index_log(layout), os.O_RDONLY | os.O_CLOEXEC)
         except BaseException:
             self.close()
             raise
 
     def set_durable(self, *, is_durable: bool) -> None:
-        """Whether the next COMMIT syncs the WALs (FULL) or leaves it to the next one that does (NORMAL)."""
+        """Whether the next COMMIT syncs small.db's WAL (FULL) or leaves it to the next one that does (NORMAL). The
+        index's is left to `sync_index`."""
         if is_durable is not self._is_durable:
             _set_durable(self.connection, is_durable=is_durable)
             self._is_durable = is_durable
@@ -196,6 +207,10 @@ class Writer:
         """Open files outlive an unmounted or removed directory; a commit into those would be lost. Raises OSError."""
         if os.stat(self._path).st_ino != self._inode:
             raise FileNotFoundError(errno.ENOENT, "database replaced", str(self._path))
+
+    def sync_index(self) -> None:
+        """Make every commit so far durable in the index. Needs no lock. Raises OSError."""
+        os.fdatasync(self._index_log)
 
     def log_frames(self) -> int:
         """Frames in the longer WAL since it last started over."""
@@ -208,6 +223,8 @@ class Writer:
     def close(self) -> None:
         for gauge in self._gauges:
             gauge.close()
+        if self._index_log >= 0:
+            os.close(self._index_log)
         self.connection.close()
 
 
@@ -236,7 +253,6 @@ class _WalGauge:
 def _set_durable(connection: sqlite3.Connection, *, is_durable: bool) -> None:
     level = "FULL" if is_durable else "NORMAL"
     connection.execute(f"PRAGMA main.synchronous = {level}")
-    connection.execute(f"PRAGMA idx.synchronous = {level}")
 
 
 def _connect(path: Path, *, must_exist: bool = False) -> sqlite3.Connection:

@@ -26,10 +26,15 @@ def translate(error: Exception, directory: Path) -> StoreError:
             return OutOfSpace(mountpath=where, retry_after_s=RETRY_AFTER_S)
         if error.errno in (errno.EMFILE, errno.ENFILE):
             return Overloaded(what="file descriptors", retry_after_s=1)
-        return _unavailable(where, error.strerror or type(error).__name__)
+        return unavailable(directory, error)
     if isinstance(error, sqlite3.Error):
         return _translate_sqlite(error, directory)
     raise error
+
+
+def unavailable(directory: Path, error: OSError) -> MountpathUnavailable:
+    """The error for a mountpath whose disk is not to be relied on."""
+    return _unavailable(str(directory), error.strerror or type(error).__name__)
 
 
 def _translate_sqlite(error: sqlite3.Error, directory: Path) -> StoreError:

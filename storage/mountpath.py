@@ -15,7 +15,7 @@ from typing import TypeVar
 from core.errors import MountpathUnavailable, OutOfSpace, StoreError
 from storage.blobs import BlobWriter
 from storage.capacity import Ballast, Capacity
-from storage.commit import CommitHooks, Committer, Operation
+from storage.commit import CommitHooks, Committer, Operation, Together
 from storage.database import (
     OTHER_CACHE_KIB,
     POINT_CACHE_KIB,
@@ -189,10 +189,18 @@ class Mountpath:
     # --- writing ---
 
     async def commit(
-        self, operation: Operation[T], *, is_durable: bool = True, frees: bool = False
+        self,
+        operation: Operation[T],
+        *,
+        is_durable: bool = True,
+        frees: bool = False,
+        together: Together[T] | None = None,
     ) -> T:
         """See Committer.commit."""
-        return await self.opened().committer.commit(operation, is_durable=is_durable, frees=frees)
+        committer = self.opened().committer
+        return await committer.commit(
+            operation, is_durable=is_durable, frees=frees, together=together
+        )
 
     async def require_room_for_copies(self) -> None:
         """Raises OutOfSpace if the disk is too full for copies of what backends have."""

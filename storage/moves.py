@@ -76,7 +76,7 @@ def name_bytes(tx: Transaction, bucket: Bucket, move: Move) -> ObjectInfo:
         stamp = tx.next_stamp(after=max(found.stamp, move.stamp))
         stored = moved(move, stamp, stamp)
         description = Description(OBJECT, bucket_id, key.encode(), encode_record(stored))
-        tx.add_small(stamp, encode_description(description), None)
+        tx.add_small((stamp, encode_description(description), None))
     (put_current if is_current else put_other)(connection, bucket_id, stored)
     tx.add_garbage(refs_now(connection, found).without(refs_of(stored.segments, stored.sidecar_id)))
     if bucket.origin is not None:

@@ -18,6 +18,7 @@ from storage.commit import Operation, Transaction
 from storage.intake import Received
 from storage.mountpath import Mountpath
 from storage.pieces import segment_of
+from storage.publish_many import InlinePublication, publish_many
 from storage.records import (
     OBJECT,
     Description,
@@ -91,12 +92,11 @@ class Publisher:
         """Publish an object whose bytes go into its small row: one transaction does it all. `must_last` False: it is
         not synced, whatever the bucket says."""
 
-        def run(tx: Transaction) -> ObjectInfo:
-            stored = publish_object(tx, bucket, publication, conditions)
-            crashpoints.reach("put:small-written")
-            return stored.info
-
-        info = await mountpath.commit(run, is_durable=must_last and is_durable(bucket))
+        info = await mountpath.commit(
+            InlinePublication(bucket, publication, conditions),
+            is_durable=must_last and is_durable(bucket),
+            together=publish_many,
+        )
         crashpoints.reach("put:small-committed")
         return info
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from core.errors import MountpathUnavailable
 from storage import crashpoints
 from storage.commit import Committer, Operation, Transaction
+from storage.database import index_log
 from storage.layout import Layout
 from storage.records import Refs
 
@@ -133,7 +134,7 @@ def _unlink(path: str) -> None:
 
 def sync_index_log(layout: Layout) -> None:
     """Make every commit so far durable in the index."""
-    fd = os.open(f"{layout.index_db}-wal", os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(index_log(layout), os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fdatasync(fd)
     finally:

@@ -96,7 +96,7 @@ def add_upload(tx: Transaction, bucket: Bucket, upload: Upload) -> None:
     small_id = tx.next_stamp()
     record = encode_upload(StoredUpload(upload, small_id))
     name = UploadName(bucket, upload.key, upload.upload_id)
-    tx.add_small(small_id, _describe(UPLOAD, name, record), None)
+    tx.add_small((small_id, _describe(UPLOAD, name, record), None))
     tx.connection.execute(
         "INSERT INTO idx.upload (bucket, key, upload_id, record) VALUES (?, ?, ?, ?)",
         (*name.row, record),
@@ -110,7 +110,7 @@ def add_inline_part(
     stamp = tx.next_stamp()
     stored = StoredPart(name.upload_id, part, InlineSegment(stamp, len(data), checksum), stamp)
     add_part(tx, name, stored)
-    tx.add_small(stamp, describe_part(name, stored), data)
+    tx.add_small((stamp, describe_part(name, stored), data))
 
 
 def add_part(tx: Transaction, name: UploadName, stored: StoredPart) -> None:

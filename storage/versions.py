@@ -104,7 +104,7 @@ def publish_object(
     key = publication.info.key
     current = find_object(tx.connection, bucket.bucket_id, key)
     check_write(None if current is None else current.info, key, conditions)
-    if _is_plain(bucket, has_versions, current):
+    if is_plain(bucket, has_versions, current):
         return replace_object(tx, bucket, publication, current)
     previous = _make_way(tx, bucket, key, current, publication.info.modified_ns)
     return _put_published(tx, bucket, publication, previous, _next_generation(current))
@@ -117,7 +117,7 @@ def replace_object(
 
     Segments that the old object and the new one share are kept. Raises ObjectLocked."""
     if current is not None:
-        _check_replaceable(current, publication.info.modified_ns)
+        check_replaceable(current, publication.info.modified_ns)
     previous = 0 if current is None else current.stamp
     stored = _put_published(tx, bucket, publication, previous, _next_generation(current))
     if current is not None:
@@ -147,7 +147,7 @@ def _put_published(
     return stored
 
 
-def _is_plain(bucket: Bucket, has_versions: bool, current: StoredObject | None) -> bool:
+def is_plain(bucket: Bucket, has_versions: bool, current: StoredObject | None) -> bool:
     """Whether a write finds no version but the null one. The caller's idea of the bucket may be older than the
     versions that are there, which it must not harm."""
     return (
@@ -173,7 +173,7 @@ def _make_way(
         else:
             replaced = find_other(connection, bucket_id, key, NULL_VERSION)
         if replaced is not None:
-            _check_replaceable(replaced, now_ns)
+            check_replaceable(replaced, now_ns)
             previous = max(previous, replaced.stamp)
     if replaced is not None:
         _forget_index(tx, bucket, replaced)
@@ -200,8 +200,8 @@ def _is_null(stored: StoredObject) -> bool:
     return stored.info.version_id == NULL_VERSION
 
 
-def _check_replaceable(stored: StoredObject, now_ns: int) -> None:
-    """Raises ObjectLocked."""
+def check_replaceable(stored: StoredObject, now_ns: int) -> None:
+    """Whether a locked version stands in the way of a new one. Raises ObjectLocked."""
     attributes = stored.info.attributes
     if attributes.retention is not None or attributes.legal_hold:
         check_removable(attributes, now_ns, bypass_governance=False)
@@ -226,12 +226,18 @@ def _with_description(
     stamp = tx.next_stamp(after=previous_stamp)
     info = as_version(bucket, info, stamp)
     if publication.data is not None:
-        inline = InlineSegment(stamp, len(publication.data), publication.data_checksum)
-        stored = StoredObject(info, stamp, (inline,))
+        stored = inline_object(info, stamp, publication)
     else:
         stored = StoredObject(info, stamp, publication.segments, sidecar_id=stamp)
     describe_version(tx, bucket.bucket_id, stored, publication.data)
     return stored
+
+
+def inline_object(info: ObjectInfo, stamp: int, publication: Publication) -> StoredObject:
+    """The record of an object whose bytes are in the small row that has its stamp for a name."""
+    assert publication.data is not None
+    inline = InlineSegment(stamp, len(publication.data), publication.data_checksum)
+    return StoredObject(info, stamp, (inline,))
 
 
 def describe_version(
@@ -239,7 +245,7 @@ def describe_version(
 ) -> None:
     """Keep a record in the small row that has its stamp for a name."""
     description = Description(OBJECT, bucket_id, stored.info.key.encode(), encode_record(stored))
-    tx.add_small(stored.stamp, encode_description(description), data)
+    tx.add_small((stored.stamp, encode_description(description), data))
 
 
 # --- deleting ----------------------------------------------------------------------------------------------------
@@ -264,10 +270,10 @@ def delete_object(tx: Transaction, deletion: Deletion, item: DeleteItem) -> Dele
     check_delete(None if current is None else current.info, item.key, item.conditions)
     if item.seen is not None:
         check_unchanged(None if current is None else current.info, item.seen, is_latest=True)
-    if not _is_plain(deletion.bucket, require_open(tx, deletion.bucket), current):
+    if not is_plain(deletion.bucket, require_open(tx, deletion.bucket), current):
         return _mark_deleted(tx, deletion, item.key, current)
     if current is not None:
-        _check_replaceable(current, deletion.now_ns)
+        check_replaceable(current, deletion.now_ns)
         _forget_index(tx, deletion.bucket, current)
         tx.add_garbage(refs_now(tx.connection, current))
         remove_current(tx.connection, bucket_id, item.key)
