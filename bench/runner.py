@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 import time
@@ -133,6 +134,8 @@ def _measure(plan: Plan, case: Case, servers: Sequence[Server], outcome: Outcome
 
 
 def _sample(case: Case, server: Server, seconds: float) -> Sample:
+    # What the round before left in memory, of another server's writes too, would be written at this one's cost.
+    os.sync()
     is_new = case.name == "start"  # the case starts another process: all its CPU time counts
     before = 0.0 if is_new else server.cpu_s()
     client, machine, begun = client_cpu_s(), machine_cpu_s(), time.perf_counter()

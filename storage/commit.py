@@ -36,8 +36,11 @@ T = TypeVar("T")
 _MAX_QUEUED = 4096
 _MAX_BATCH = 256
 _LAZY_WAIT_S = 0.05
-# A WAL as long as this is folded to its end with the write lock held, so that it starts over: 32 MiB, frames of 8 KiB.
+# A WAL as long as this is folded to its end with the write lock held, so that it starts over (32 MiB, frames of 8 KiB),
+# as soon as no more than a little of it is left to fold, and at twice the length in any case.
 _WAL_LIMIT_FRAMES = 4096
+_WAL_HUGE_FRAMES = 2 * _WAL_LIMIT_FRAMES
+_WAL_LITTLE_FRAMES = 128
 # From here on the mountpath folds it beside the commits: 8 MiB.
 _WAL_FOLD_FRAMES = 1024
 _FOLD_INTERVAL_S = 0.05
@@ -301,13 +304,17 @@ class Committer:
             raise unavailable(self._layout.directory, error) from error
 
     def _fold_if_huge(self, writer: Writer) -> None:
-        """A WAL starts over only when all of it is folded while nobody writes, which is now. What the mountpath folded
-        beside the commits leaves little to do here.
+        """A WAL starts over only when all of it is folded while nobody writes, which is now: so when the mountpath,
+        which folds and syncs beside the commits, has left little to do. Else this took 30 ms, in which nobody could
+        commit.
 
         A checkpoint that fails must not make a batch look failed that is committed: blobs would be taken away.
         """
         try:
-            if writer.log_frames() > _WAL_LIMIT_FRAMES:
+            length, pending = writer.log_frames()
+            if length > _WAL_HUGE_FRAMES or (
+                length > _WAL_LIMIT_FRAMES and pending <= _WAL_LITTLE_FRAMES
+            ):
                 checkpoint_sync(writer.connection)
         except (sqlite3.Error, OSError) as error:
             _log.warning("checkpoint failed mountpath=%s error=%r", self._layout.directory, error)
@@ -332,7 +339,8 @@ class Committer:
         now = time.monotonic()
         if now >= self._next_fold:
             self._next_fold = now + _FOLD_INTERVAL_S
-            if writer.pending_frames() > _WAL_FOLD_FRAMES:
+            length, pending = writer.log_frames()
+            if pending > (_WAL_FOLD_FRAMES if length <= _WAL_LIMIT_FRAMES else _WAL_LITTLE_FRAMES):
                 self._hooks.on_wal_grown()
 
 

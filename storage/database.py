@@ -12,6 +12,7 @@ import errno
 import os
 import sqlite3
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -185,11 +186,10 @@ class Writer:
         self._path = layout.small_db
         self._inode = os.stat(self._path).st_ino
         self._is_durable = True
-        self._gauges: list[_WalGauge] = []
+        self._files: HeldFiles | None = None
         self._index_log = -1
         try:
-            for path in (layout.small_db, layout.index_db):
-                self._gauges.append(_WalGauge(path))
+            self._files = HeldFiles(layout)
             # It stays the same file as long as this connection is open.
             self._index_log = os.open(index_log(layout), os.O_RDONLY | os.O_CLOEXEC)
         except BaseException:
@@ -212,42 +212,81 @@ class Writer:
         """Make every commit so far durable in the index. Needs no lock. Raises OSError."""
         os.fdatasync(self._index_log)
 
-    def log_frames(self) -> int:
-        """Frames in the longer WAL since it last started over."""
-        return max(gauge.frames()[0] for gauge in self._gauges)
-
-    def pending_frames(self) -> int:
-        """Frames of the fuller WAL that are not in their database yet."""
-        return max(last - folded for last, folded in (each.frames() for each in self._gauges))
+    def log_frames(self) -> tuple[int, int]:
+        """Frames in the longer WAL since it last started over, and frames of the fuller one that are not in their
+        database yet."""
+        assert self._files is not None
+        return self._files.log_frames()
 
     def close(self) -> None:
-        for gauge in self._gauges:
-            gauge.close()
         if self._index_log >= 0:
             os.close(self._index_log)
         self.connection.close()
+        if self._files is not None:
+            self._files.close()
 
 
-class _WalGauge:
-    """How far a database's WAL has come and how much of it is in the database, read from the wal-index header.
+_held: dict[tuple[int, int], tuple[int, int]] = {}
+_held_lock = threading.Lock()
+
+
+class HeldFiles:
+    """Descriptors of files that SQLite locks, shared by all of a process that hold them: to close one drops every lock
+    that the process has on its file (SQLite: How To Corrupt An SQLite Database File, §2.2). So whoever has connections
+    holds these until they are closed."""
+
+    def __init__(self, layout: Layout) -> None:
+        databases = (layout.small_db, layout.index_db)
+        self._keys: list[tuple[int, int]] = []
+        try:
+            self._databases = [self._hold(str(path)) for path in databases]
+            self._indexes = [self._hold(f"{path}-shm") for path in databases]
+        except BaseException:
+            self.close()
+            raise
+
+    def sync_databases(self) -> None:
+        """Make durable what was folded. Raises OSError."""
+        for fd in self._databases:
+            os.fdatasync(fd)
+
+    def log_frames(self) -> tuple[int, int]:
+        """See Writer.log_frames."""
+        frames = [_log_frames(fd) for fd in self._indexes]
+        return max(last for last, _ in frames), max(last - folded for last, folded in frames)
+
+    def close(self) -> None:
+        with _held_lock:
+            for key in self._keys:
+                fd, holders = _held[key]
+                if holders > 1:
+                    _held[key] = fd, holders - 1
+                else:
+                    del _held[key]
+                    os.close(fd)
+            self._keys = []
+
+    def _hold(self, path: str) -> int:
+        with _held_lock:
+            stat = os.stat(path)
+            key = stat.st_dev, stat.st_ino
+            fd, holders = _held.get(key) or (os.open(path, os.O_RDONLY | os.O_CLOEXEC), 0)
+            _held[key] = fd, holders + 1
+            self._keys.append(key)
+            return fd
+
+
+def _log_frames(index_fd: int) -> tuple[int, int]:
+    """The last frame of a WAL, and the last that is in the database, from the wal-index header.
 
     SQLite: WAL-mode File Format, §2.1: mxFrame at offset 16, nBackfill at offset 96, in native byte order.
     """
-
-    def __init__(self, database: Path) -> None:
-        self._fd = os.open(f"{database}-shm", os.O_RDONLY | os.O_CLOEXEC)
-
-    def frames(self) -> tuple[int, int]:
-        """The last frame, and the last that is in the database."""
-        header = os.pread(self._fd, 100, 0)
-        if len(header) < 100:
-            return 0, 0
-        (last,) = struct.unpack_from("=I", header, 16)
-        (folded,) = struct.unpack_from("=I", header, 96)
-        return int(last), min(int(last), int(folded))
-
-    def close(self) -> None:
-        os.close(self._fd)
+    header = os.pread(index_fd, 100, 0)
+    if len(header) < 100:
+        return 0, 0
+    (last,) = struct.unpack_from("=I", header, 16)
+    (folded,) = struct.unpack_from("=I", header, 96)
+    return int(last), min(int(last), int(folded))
 
 
 def _set_durable(connection: sqlite3.Connection, *, is_durable: bool) -> None:

@@ -20,6 +20,7 @@ from storage.database import (
     OTHER_CACHE_KIB,
     POINT_CACHE_KIB,
     SCAN_CACHE_KIB,
+    HeldFiles,
     checkpoint_sync,
     open_reader_sync,
 )
@@ -251,7 +252,9 @@ class _OpenMountpath:
         except BaseException:
             self.worker.close()
             raise
+        self._files: HeldFiles | None = None
         try:
+            self._files = HeldFiles(layout)
             self.reclaimer = Reclaimer(layout, self.committer, executor)
             self.inline_connection = self._connect(POINT_CACHE_KIB)
             self.hot = HotObjects(layout, options.hot_bytes)
@@ -295,6 +298,8 @@ class _OpenMountpath:
         self.open_blobs.close()
         for connection in self._connections:
             connection.close()
+        if self._files is not None:
+            self._files.close()
         try:
             self.worker.close()
         except OSError:
@@ -309,6 +314,9 @@ class _OpenMountpath:
     def checkpoint_sync(self) -> None:
         """Fold the write-ahead logs into the databases, without holding commits up."""
         checkpoint_sync(self.thread_connection())
+        if self._files is not None:
+            # SQLite leaves this to the fold that reaches a log's end, which holds commits up.
+            self._files.sync_databases()
 
     def _hooks(self) -> CommitHooks:
         return CommitHooks(self._on_commit, self._on_wal_grown, self._on_full)
