@@ -61,8 +61,13 @@ class Capacity:
 
     @property
     def is_cheap(self) -> bool:
-        """Whether a look at the disk costs one system call."""
+        """Whether a look at the disk costs a system call or two."""
         return self._options.capacity_bytes is None
+
+    @property
+    def is_ageing(self) -> bool:
+        """Whether a cheap look is worth its while."""
+        return time.monotonic() - self._refreshed_at > _RECHECK_S
 
     @property
     def is_stale(self) -> bool:
@@ -77,7 +82,7 @@ class Capacity:
 
     def require_sync(self, size_bytes: int) -> None:
         """Look again, and raise OutOfSpace if there is no room for so many bytes."""
-        if time.monotonic() - self._refreshed_at > _RECHECK_S:
+        if self.is_ageing:
             self.refresh_sync()
             if not self.has_room(size_bytes) and time.monotonic() >= self._trim_due_at:
                 self._trim_due_at = time.monotonic() + _TRIM_INTERVAL_S

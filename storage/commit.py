@@ -280,7 +280,7 @@ class Committer:
                     crashpoints.reach("commit:committed")
                 finally:
                     self._signal.end()
-                self._fold_if_huge(self._writer)
+                pending = self._fold_if_huge(self._writer)
             if is_durable:
                 self._sync_index(self._writer)
         except (sqlite3.Error, OSError, StoreError) as error:
@@ -289,7 +289,8 @@ class Committer:
             self._roll_back(fault)
             return fault
         self._hooks.on_commit(tx.garbage, is_durable)
-        self._ask_for_fold(self._writer)
+        if pending:
+            self._ask_for_fold()
         return None
 
     def _sync_index(self, writer: Writer) -> None:
@@ -303,21 +304,23 @@ class Committer:
         except OSError as error:
             raise unavailable(self._layout.directory, error) from error
 
-    def _fold_if_huge(self, writer: Writer) -> None:
+    def _fold_if_huge(self, writer: Writer) -> bool:
         """A WAL starts over only when all of it is folded while nobody writes, which is now: so when the mountpath,
         which folds and syncs beside the commits, has left little to do. Else this took 30 ms, in which nobody could
-        commit.
+        commit. Tells whether there is something to fold for the mountpath.
 
         A checkpoint that fails must not make a batch look failed that is committed: blobs would be taken away.
         """
         try:
             length, pending = writer.log_frames()
-            if length > _WAL_HUGE_FRAMES or (
-                length > _WAL_LIMIT_FRAMES and pending <= _WAL_LITTLE_FRAMES
-            ):
-                checkpoint_sync(writer.connection)
+            if length <= _WAL_LIMIT_FRAMES:
+                return pending > _WAL_FOLD_FRAMES
+            if length <= _WAL_HUGE_FRAMES and pending > _WAL_LITTLE_FRAMES:
+                return True
+            checkpoint_sync(writer.connection)
         except (sqlite3.Error, OSError) as error:
             _log.warning("checkpoint failed mountpath=%s error=%r", self._layout.directory, error)
+        return False
 
     def _roll_back(self, fault: StoreError) -> None:
         if self._writer is None:
@@ -335,13 +338,11 @@ class Committer:
         if writer is not None:
             writer.close()
 
-    def _ask_for_fold(self, writer: Writer) -> None:
+    def _ask_for_fold(self) -> None:
         now = time.monotonic()
         if now >= self._next_fold:
             self._next_fold = now + _FOLD_INTERVAL_S
-            length, pending = writer.log_frames()
-            if pending > (_WAL_FOLD_FRAMES if length <= _WAL_LIMIT_FRAMES else _WAL_LITTLE_FRAMES):
-                self._hooks.on_wal_grown()
+            self._hooks.on_wal_grown()
 
 
 class FileLock:

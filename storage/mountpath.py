@@ -324,7 +324,8 @@ class _OpenMountpath:
     def _on_commit(self, garbage: Sequence[Garbage], is_durable: bool) -> None:
         self.reclaimer.collect(garbage, is_durable=is_durable)
         if self.capacity.is_cheap:
-            self._run_quietly(self.capacity.refresh_sync)
+            if self.capacity.is_ageing:
+                self._run_quietly(self.capacity.refresh_sync)
         elif self.capacity.is_stale:
             self._submit(self.capacity.refresh_sync)
         if self.ballast.is_out and self.capacity.has_room(0):

@@ -92,11 +92,9 @@ def publish_many(
         return outcomes  # whose bucket is closed will see by itself
     rows = _Rows()
     records = find_many(tx.connection, list(simple))
-    for (place, operation), record in zip(simple.values(), records, strict=True):
+    for (name, (place, operation)), record in zip(simple.items(), records, strict=True):
         try:
-            outcomes[place] = _add(
-                tx, rows, operation, record, has_versions=has_versions[operation.bucket.bucket_id]
-            )
+            outcomes[place] = _add(tx, rows, operation, record, has_versions=has_versions[name[0]])
         except StoreError as error:
             outcomes[place] = error
     tx.add_small(*rows.small)

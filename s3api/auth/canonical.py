@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from core.errors import InvalidArgument
@@ -110,6 +111,12 @@ def parse_basic_time(text: str) -> int | None:
     """Nanoseconds of ISO 8601 basic text (20130524T000000Z); None for anything else."""
     if len(text) != 16 or text[8] != "T" or text[15] != "Z":
         return None
+    return _basic_time_ns(text)
+
+
+@lru_cache(maxsize=1024)
+def _basic_time_ns(text: str) -> int | None:
+    """Requests of one second or of one client have their times in common."""
     try:
         return int(datetime.fromisoformat(text).timestamp()) * NS_PER_S
     except ValueError:

@@ -63,7 +63,7 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
 
 def add(tx: Transaction, text: str) -> int:
     stamp = tx.next_stamp()
-    tx.add_small(stamp, text.encode(), None)
+    tx.add_small((stamp, text.encode(), None))
     return stamp
 
 
@@ -187,7 +187,7 @@ from storage.commit import CommitHooks, Committer
 from storage.layout import Layout
 committer = Committer(Layout(Path(sys.argv[1])), CommitHooks(lambda *_: None, lambda: None, lambda: None))
 def add(tx):
-    tx.add_small(tx.next_stamp(), sys.argv[2].encode(), None)
+    tx.add_small((tx.next_stamp(), sys.argv[2].encode(), None))
 for _ in range(100):
     committer.commit_sync(add)
 committer.close()
