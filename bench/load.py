@@ -20,6 +20,7 @@ from core.names import BucketName, BucketRef, ObjectKey
 from core.types import Bucket, ObjectAttributes, ObjectInfo
 from storage.commit import CommitHooks, Committer, Transaction
 from storage.layout import Layout
+from storage.redo import redo
 from storage.versions import Publication, replace_object
 
 _BODY = b"0123456789abcdef"
@@ -48,7 +49,7 @@ def _load_weir(server: Server, name: str, count: int) -> None:
     control.close()
     if bucket is None:
         raise ServerError(f"bucket {name} was not made")
-    hooks = CommitHooks(lambda garbage, is_durable: None, lambda: None, lambda: None)
+    hooks = CommitHooks(lambda garbage, is_indexed: None, lambda: None, lambda: None, redo)
     committer = Committer(Layout(server.data), hooks)
     try:
         keys = listing_keys(count)

@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+INDEXED = "indexed"
+"""A name in `idx.swept`."""
 _MAX_QUEUED = 4096
 _MAX_BATCH = 256
 _LAZY_WAIT_S = 0.05
@@ -45,6 +47,10 @@ _WAL_LITTLE_FRAMES = 128
 _WAL_FOLD_FRAMES = 1024
 _FOLD_INTERVAL_S = 0.05
 _CLOSE_TIMEOUT_S = 30.0
+# Small rows that are looked at when a mountpath opens: some 15 µs each.
+_MAX_UNNOTED = 1000
+# Until a first batch, which so makes sure that there is a note in the index on disk.
+_NEVER_NOTED = _MAX_UNNOTED + 1
 
 
 @dataclass(slots=True)
@@ -53,7 +59,9 @@ class Transaction:
 
     connection: sqlite3.Connection
     last_stamp: int
+    newest_small: int
     garbage: list[tuple[int, Refs]] = field(default_factory=list)
+    added_small: int = 0
 
     def next_stamp(self, after: int = 0) -> int:
         """A number greater than `after` and than the id of every small row and garbage row; about the time in ns."""
@@ -63,6 +71,22 @@ class Transaction:
     def add_small(self, *rows: tuple[int, bytes, bytes | None]) -> None:
         """Keep inline bytes, or a sidecar without any, under an id from `next_stamp`. A row: id, description, bytes."""
         self.connection.executemany("INSERT INTO small (id, record, data) VALUES (?, ?, ?)", rows)
+        self.newest_small = max(self.newest_small, *(row[0] for row in rows))
+        self.added_small += len(rows)
+
+    def note_indexed(self) -> None:
+        """Say that the index has heard of all small rows that there are (storage.redo)."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO idx.swept (name, upto) VALUES (?, ?)",
+            (INDEXED, self.newest_small),
+        )
+
+    def indexed_upto(self) -> int | None:
+        """The newest row at the last `note_indexed`; None where no transaction said so yet."""
+        row = self.connection.execute(
+            "SELECT upto FROM idx.swept WHERE name = ?", (INDEXED,)
+        ).fetchone()
+        return None if row is None else int(row[0])
 
     def add_garbage(self, *unnamed: Refs) -> None:
         """Have blobs and small rows removed once this transaction is durable."""
@@ -80,7 +104,9 @@ Operation = Callable[[Transaction], T]
 
 Together = Callable[[Transaction, Sequence[Operation[T]]], Sequence[T | Exception | None]]
 """Runs many operations of one kind by fewer statements, as if one after another in any order: what each returned or
-raised, or None for one that is left to run by itself. Raises as they do; then all of them run by themselves."""
+raised, or None for one that is left to run by itself. Raises as they do; then all of them run by themselves.
+
+What it does can be done again from small.db alone (storage.redo), so the index need not be synced for it."""
 
 
 @dataclass(slots=True)
@@ -100,12 +126,13 @@ class _Waiting:
 @dataclass(frozen=True, slots=True)
 class CommitHooks:
     """What the mountpath hears of, in the committing thread. `on_commit` gets the garbage of a committed batch and
-    whether the batch was synced; `on_wal_grown` asks for a checkpoint beside the commits; `on_full` to give what room
-    it can to operations that free more."""
+    whether the batch is durable in the index, too; `on_wal_grown` asks for a checkpoint beside the commits; `on_full`
+    to give what room it can to operations that free more. `redo` (storage.redo) runs before all else is committed."""
 
     on_commit: Callable[[Sequence[tuple[int, Refs]], bool], None]
     on_wal_grown: Callable[[], None]
     on_full: Callable[[], None]
+    redo: Operation[int]
 
 
 class Committer:
@@ -118,11 +145,12 @@ class Committer:
         self._lazy: list[_Waiting] = []
         self._writer: Writer | None = None
         self._next_fold = 0.0
+        self._unnoted = _NEVER_NOTED
         self._lock = FileLock(layout)
         try:
             self._signal = CommitSignal(layout)
             with self._lock:
-                self._writer = Writer(layout)
+                self._writer = self._open_writer()
         except BaseException:
             self._lock.close()
             raise
@@ -269,32 +297,65 @@ class Committer:
                 is_durable = any(waiting.is_durable for waiting in batch)
                 if self._writer is None:
                     # After a fault of the disk, in case it has come back.
-                    self._writer = Writer(self._layout)
+                    self._writer = self._open_writer()
                 self._writer.require_present()
                 tx = _begin(self._writer, is_durable)
-                _run_all(tx, batch)
+                alone = _run_all(tx, batch)
+                # Whoever takes a name away runs alone, and is not to be undone.
+                is_noted = bool(alone) or self._unnoted >= _MAX_UNNOTED
+                if is_noted:
+                    tx.note_indexed()
                 crashpoints.reach("commit:run")
-                self._signal.begin()
-                try:
-                    tx.connection.execute("COMMIT")
-                    crashpoints.reach("commit:committed")
-                finally:
-                    self._signal.end()
+                self._commit(tx)
                 pending = self._fold_if_huge(self._writer)
-            if is_durable:
+            is_first = self._unnoted >= _NEVER_NOTED
+            is_indexed = is_durable and (is_first or any(each.is_durable for each in alone))
+            if is_indexed:
                 self._sync_index(self._writer)
+            if is_noted and (is_indexed or not is_first):
+                self._unnoted = 0
+            elif not is_first:
+                self._unnoted = min(self._unnoted + tx.added_small, _MAX_UNNOTED)
         except (sqlite3.Error, OSError, StoreError) as error:
             _log.warning("commit failed mountpath=%s error=%r", self._layout.directory, error)
             fault = translate(error, self._layout.directory)
             self._roll_back(fault)
             return fault
-        self._hooks.on_commit(tx.garbage, is_durable)
+        self._hooks.on_commit(tx.garbage, is_indexed)
         if pending:
             self._ask_for_fold()
         return None
 
+    def _open_writer(self) -> Writer:
+        """Call with the lock held."""
+        writer = Writer(self._layout)
+        try:
+            self._unnoted = _NEVER_NOTED
+            tx = _begin(writer, is_durable=True)
+            count = self._hooks.redo(tx)
+            self._commit(tx)
+            if count:
+                writer.sync_index()
+                _log.warning(
+                    "objects that a power cut took out of the index are back directory=%s count=%d",
+                    *(self._layout.directory, count),
+                )
+        except BaseException:
+            writer.close()
+            raise
+        return writer
+
+    def _commit(self, tx: Transaction) -> None:
+        self._signal.begin()
+        try:
+            tx.connection.execute("COMMIT")
+            crashpoints.reach("commit:committed")
+        finally:
+            self._signal.end()
+
     def _sync_index(self, writer: Writer) -> None:
-        """The second of a batch's two syncs: beside the next batch of another process, which has the lock by now.
+        """The second of a batch's two syncs, if it needs one: beside the next batch of another process, which has the
+        lock by now.
 
         What others read meanwhile a power cut may still undo, but nothing that was acknowledged: whoever builds on it
         syncs the same log. A fault leaves the batch committed, so it must not look as if that were not so (a full disk,
@@ -371,14 +432,14 @@ def _begin(writer: Writer, is_durable: bool) -> Transaction:
     connection = writer.connection
     writer.set_durable(is_durable=is_durable)
     connection.execute("BEGIN IMMEDIATE")
-    (last_stamp,) = connection.execute(
-        "SELECT max(ifnull((SELECT max(id) FROM small), 0),"
-        " ifnull((SELECT max(id) FROM idx.garbage), 0))"
+    small, garbage = connection.execute(
+        "SELECT ifnull((SELECT max(id) FROM small), 0), ifnull((SELECT max(id) FROM idx.garbage), 0)"
     ).fetchone()
-    return Transaction(connection, last_stamp)
+    return Transaction(connection, max(small, garbage), small)
 
 
-def _run_all(tx: Transaction, batch: Sequence[_Waiting]) -> None:
+def _run_all(tx: Transaction, batch: Sequence[_Waiting]) -> Sequence[_Waiting]:
+    """Gives those that ran by themselves."""
     alone: list[_Waiting] = []
     groups: dict[Together[Any], list[_Waiting]] = {}
     for waiting in batch:
@@ -387,9 +448,10 @@ def _run_all(tx: Transaction, batch: Sequence[_Waiting]) -> None:
         else:
             groups.setdefault(waiting.together, []).append(waiting)
     for together, members in groups.items():
-        alone += members if len(members) == 1 else _run_together(tx, together, members)
+        alone += _run_together(tx, together, members)
     for waiting in alone:
         waiting.value, waiting.error = _run_guarded(tx, waiting.operation)
+    return alone
 
 
 def _run_together(

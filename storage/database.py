@@ -18,7 +18,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from core.errors import Corrupt
-from storage.layout import Layout
+from storage.layout import Layout, sync_directory
 from storage.schema import INDEX_TABLES, SMALL_TABLES, VERSION
 
 # Half the B-tree pages of 4 KiB for records of some 250 bytes, and a 4 KiB object with its record fits one page.
@@ -192,6 +192,8 @@ class Writer:
             self._files = HeldFiles(layout)
             # It stays the same file as long as this connection is open.
             self._index_log = os.open(index_log(layout), os.O_RDONLY | os.O_CLOEXEC)
+            # Logs are made anew by whoever opens a database first.
+            sync_directory(self._path.parent)
         except BaseException:
             self.close()
             raise

@@ -190,12 +190,16 @@ def load_whole(connection: sqlite3.Connection, stored: StoredObject) -> StoredOb
 
 def require_open(tx: Transaction, bucket: Bucket) -> bool:
     """Whether `idx.version` has anything of the bucket. Raises NoSuchBucket if the bucket is closed."""
-    is_closed, has_versions = tx.connection.execute(
-        _STATE, (bucket.bucket_id, bucket.bucket_id)
-    ).fetchone()
+    is_closed, has_versions = bucket_state(tx.connection, bucket.bucket_id)
     if is_closed:
         raise NoSuchBucket(bucket=bucket.name)
-    return bool(has_versions)
+    return has_versions
+
+
+def bucket_state(connection: sqlite3.Connection, bucket_id: int) -> tuple[bool, bool]:
+    """Whether a bucket is closed, and whether `idx.version` has anything of it."""
+    is_closed, has_versions = connection.execute(_STATE, (bucket_id, bucket_id)).fetchone()
+    return bool(is_closed), bool(has_versions)
 
 
 def refs_now(connection: sqlite3.Connection, stored: StoredObject) -> Refs:

@@ -37,6 +37,7 @@ from storage.layout import (
 from storage.open_blobs import OpenBlobs
 from storage.options import StorageOptions
 from storage.reclaim import Garbage, Reclaimer
+from storage.redo import redo
 
 _log = logging.getLogger(__name__)
 
@@ -319,7 +320,7 @@ class _OpenMountpath:
             self._files.sync_databases()
 
     def _hooks(self) -> CommitHooks:
-        return CommitHooks(self._on_commit, self._on_wal_grown, self._on_full)
+        return CommitHooks(self._on_commit, self._on_wal_grown, self._on_full, redo)
 
     def _on_commit(self, garbage: Sequence[Garbage], is_durable: bool) -> None:
         self.reclaimer.collect(garbage, is_durable=is_durable)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from core.errors import Corrupt, StoreError
 from storage import crashpoints
-from storage.commit import CommitHooks, Committer, Operation, Transaction
+from storage.commit import INDEXED, CommitHooks, Committer, Operation, Transaction
 from storage.database import checkpoint_sync, open_reader_sync
 from storage.faults import translate
 from storage.layout import (
@@ -32,6 +32,7 @@ from storage.layout import (
 from storage.names import is_named, named_blobs
 from storage.reclaim import Garbage, forget_garbage, remove_blobs_sync, sync_index_log
 from storage.records import decode_description, decode_refs
+from storage.redo import redo
 from storage.uploads import forget_completions
 
 _log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ def _ignore_commit(garbage: Sequence[Garbage], is_durable: bool) -> None:
     """Only forgetting is committed here, which makes no garbage."""
 
 
-_NO_HOOKS = CommitHooks(_ignore_commit, lambda: None, lambda: None)
+_NO_HOOKS = CommitHooks(_ignore_commit, lambda: None, lambda: None, redo)
 
 
 class _Cleaner:
@@ -174,7 +175,7 @@ class _Cleaner:
         self._note_swept(done, swept - known)
 
     def _note_swept(self, workers: Sequence[str], obsolete: set[str]) -> None:
-        obsolete = obsolete - {_SWEPT_ROWS}
+        obsolete = obsolete - {_SWEPT_ROWS, INDEXED}
         if not workers and not obsolete:
             return
 

@@ -18,6 +18,7 @@ from storage.database import open_reader_sync
 from storage.layout import Layout, open_set_sync
 from storage.reclaim import Garbage
 from storage.records import Refs
+from storage.redo import redo
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -30,7 +31,7 @@ class Heard:
         self.full = 0
 
     def hooks(self) -> CommitHooks:
-        return CommitHooks(self._on_commit, lambda: None, self._on_full)
+        return CommitHooks(self._on_commit, lambda: None, self._on_full, redo)
 
     def _on_commit(self, garbage: Sequence[Garbage], is_durable: bool) -> None:
         self.commits.append((list(garbage), is_durable))
@@ -185,7 +186,8 @@ import sys
 from pathlib import Path
 from storage.commit import CommitHooks, Committer
 from storage.layout import Layout
-committer = Committer(Layout(Path(sys.argv[1])), CommitHooks(lambda *_: None, lambda: None, lambda: None))
+from storage.redo import redo
+committer = Committer(Layout(Path(sys.argv[1])), CommitHooks(lambda *_: None, lambda: None, lambda: None, redo))
 def add(tx):
     tx.add_small((tx.next_stamp(), sys.argv[2].encode(), None))
 for _ in range(100):

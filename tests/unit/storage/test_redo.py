@@ -1,0 +1,228 @@
+"""Small objects after a power cut that took the index back to an earlier moment: what was acknowledged is there."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.errors import NoSuchKey, PreconditionFailed
+from core.listing import ListQuery
+from core.types import BucketProps, Conditions, ObjectAttributes
+from storage import database, publish_many
+from storage.space import clean_sync
+from tests.unit.storage.box import BUCKET, Box, key, opened, pattern
+from tests.unit.storage.versioned import ENABLED, run
+
+_INDEX = ("index.db", "index.db-wal")
+
+
+class Disk:
+    """What a power cut would leave of a store of one mountpath: all of small.db, and of the index what it had when it
+    was last `noted`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._noted = root.with_name("noted")
+        self._after = root.with_name("after")
+
+    def note(self) -> None:
+        shutil.rmtree(self._noted, ignore_errors=True)
+        self._noted.mkdir()
+        for name in _INDEX:
+            shutil.copy(self._root / "0" / name, self._noted / name)
+
+    @asynccontextmanager
+    async def cut(self) -> AsyncIterator[Box]:
+        """The store as it opens again."""
+        shutil.rmtree(self._after, ignore_errors=True)
+        shutil.copytree(self._root, self._after, symlinks=True)
+        for path in (self._after / "0").glob("*.db-shm"):
+            path.unlink()
+        for name in _INDEX:
+            shutil.copy(self._noted / name, self._after / "0" / name)
+        async with opened(self._after) as box:
+            yield box
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    return Disk(tmp_path / "root")
+
+
+async def keys(box: Box) -> list[str]:
+    page = await box.node.list_objects(BUCKET, ListQuery())
+    return [info.key for info in page.entries]
+
+
+async def settled(box: Box) -> None:
+    clean_sync(box.specs, min_age_s=0)
+    found = box.check()
+    assert found.is_sound, found.findings
+    assert found.unnamed_rows == found.unnamed_blobs == 0
+
+
+def test_what_was_acknowledged_is_there(tmp_path: Path, disk: Disk) -> None:
+    async def main() -> None:
+        async with opened(tmp_path / "root") as box:
+            await box.put("before", b"before")
+            await box.put("replaced", b"old")
+            await box.put("large", pattern(5000))
+            disk.note()
+            await asyncio.gather(*(box.put(f"k{n:02}", pattern(20, n)) for n in range(40)))
+            for data in (b"new", b"newer", b"newest"):
+                await box.put("replaced", data)
+            await box.put("large", b"small now")
+            put = await box.put(
+                "told",
+                b"x",
+                attributes=ObjectAttributes({"content-type": "a/b"}, {"m": "v"}, tags={"t": "1"}),
+            )
+            for _ in range(2):  # the second cut finds nothing more to do
+                async with disk.cut() as after:
+                    assert await after.read("before") == b"before"
+                    assert await after.read("replaced") == b"newest"
+                    assert await after.read("large") == b"small now"
+                    for n in range(40):
+                        assert await after.read(f"k{n:02}") == pattern(20, n)
+                    assert len(await keys(after)) == 44
+                    head = await after.node.head(BUCKET, key("told"))
+                    assert replace(head, generation=1) == put
+                    await after.put("later", b"later")
+                    await settled(after)
+                    assert await after.read("replaced") == b"newest"
+
+    run(main())
+
+
+def test_a_new_store_whose_second_write_was_lost(tmp_path: Path, disk: Disk) -> None:
+    async def main() -> None:
+        async with opened(tmp_path / "root") as box:
+            await box.put("first", b"1")
+            disk.note()
+            await box.put("second", b"2")
+            async with disk.cut() as after:
+                assert await after.read("first") == b"1"
+                assert await after.read("second") == b"2"
+
+    run(main())
+
+
+def test_what_was_deleted_stays_away(tmp_path: Path, disk: Disk) -> None:
+    """A delete makes the index durable, and all before it."""
+
+    async def main() -> None:
+        async with opened(tmp_path / "root") as box:
+            await box.put("kept", b"kept")
+            await box.put("gone", b"gone")
+            await box.node.delete(BUCKET, key("gone"))
+            disk.note()
+            await box.put("later", b"later")
+            async with disk.cut() as after:
+                assert await keys(after) == ["kept", "later"]
+                with pytest.raises(NoSuchKey):
+                    await after.read("gone")
+                await settled(after)
+
+    run(main())
+
+
+def test_the_index_is_synced_for_what_small_db_alone_does_not_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = 0
+    real = database.Writer.sync_index
+
+    def count(self: database.Writer) -> None:
+        nonlocal synced
+        synced += 1
+        real(self)
+
+    monkeypatch.setattr(database.Writer, "sync_index", count)
+    relaxed = replace(BUCKET, props=BucketProps(durability="relaxed"))
+
+    async def main() -> None:
+        nonlocal synced
+        async with opened(tmp_path / "root") as box:
+
+            async def syncs(work: object) -> int:
+                nonlocal synced
+                synced = 0
+                await work  # type: ignore[misc]
+                return synced
+
+            assert await syncs(box.put("first", b"1")) == 1
+            assert await syncs(box.put("a", b"1")) == 0
+            assert await syncs(box.put("a", b"2")) == 0
+            await box.settle()
+            assert await syncs(box.put("r", b"1", bucket=relaxed)) == 0
+            assert await syncs(box.put("v", b"1", bucket=ENABLED)) == 1
+            assert await syncs(box.put("a", pattern(5000))) == 1
+            assert await syncs(box.node.delete(BUCKET, key("a"))) == 1
+
+    run(main())
+
+
+def test_a_bucket_that_got_versions_keeps_them(tmp_path: Path, disk: Disk) -> None:
+    async def main() -> None:
+        async with opened(tmp_path / "root") as box:
+            await box.put("k", b"null")
+            await box.put("k", b"first", bucket=ENABLED)
+            disk.note()
+            async with disk.cut() as after:
+                assert await after.read("k", bucket=ENABLED) == b"first"
+                await settled(after)
+
+    run(main())
+
+
+def test_together_each_has_its_own_outcome(tmp_path: Path) -> None:
+    """Of writes that share statements, one that is refused hurts no other, and several to a key follow one another."""
+
+    async def main() -> None:
+        async with opened(tmp_path / "root") as box:
+            await box.put("there", b"there")
+            absent = Conditions(if_none_match=("*",))
+            outcomes = await asyncio.gather(
+                *(box.put(f"k{n}", pattern(10, n)) for n in range(20)),
+                box.put("there", b"other", conditions=absent),
+                *(box.put("same", b"%d" % n) for n in range(5)),
+                box.put("v", b"version", bucket=ENABLED),
+                box.put("once", b"1", conditions=absent),
+                box.put("once", b"2", conditions=absent),
+                return_exceptions=True,
+            )
+            failed = [each for each in outcomes if isinstance(each, BaseException)]
+            assert [type(each) for each in failed] == [PreconditionFailed] * 2
+            assert await box.read("there") == b"there"
+            assert (await box.read("same")) in {b"%d" % n for n in range(5)}
+            assert (await box.node.head(BUCKET, key("same"))).generation == 5
+            for n in range(20):
+                assert await box.read(f"k{n}") == pattern(10, n)
+            await box.settle()
+            await settled(box)
+
+    run(main())
+
+
+def test_a_fault_within_many_leaves_each_to_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("as a bug would")
+
+    async def main() -> None:
+        async with opened(tmp_path / "root") as box:
+            with monkeypatch.context() as patched:
+                patched.setattr(publish_many, "put_current_rows", broken)
+                await asyncio.gather(*(box.put(f"k{n}", pattern(10, n)) for n in range(9)))
+            for n in range(9):
+                assert await box.read(f"k{n}") == pattern(10, n)
+            await settled(box)
+
+    run(main())
