@@ -59,7 +59,6 @@ class Transaction:
 
     connection: sqlite3.Connection
     last_stamp: int
-    newest_small: int
     garbage: list[tuple[int, Refs]] = field(default_factory=list)
     added_small: int = 0
 
@@ -71,14 +70,14 @@ class Transaction:
     def add_small(self, *rows: tuple[int, bytes, bytes | None]) -> None:
         """Keep inline bytes, or a sidecar without any, under an id from `next_stamp`. A row: id, description, bytes."""
         self.connection.executemany("INSERT INTO small (id, record, data) VALUES (?, ?, ?)", rows)
-        self.newest_small = max(self.newest_small, *(row[0] for row in rows))
         self.added_small += len(rows)
 
     def note_indexed(self) -> None:
         """Say that the index has heard of all small rows that there are (storage.redo)."""
         self.connection.execute(
-            "INSERT OR REPLACE INTO idx.swept (name, upto) VALUES (?, ?)",
-            (INDEXED, self.newest_small),
+            "INSERT OR REPLACE INTO idx.swept (name, upto)"
+            " VALUES (?, (SELECT ifnull(max(id), 0) FROM small))",
+            (INDEXED,),
         )
 
     def indexed_upto(self) -> int | None:
@@ -432,10 +431,11 @@ def _begin(writer: Writer, is_durable: bool) -> Transaction:
     connection = writer.connection
     writer.set_durable(is_durable=is_durable)
     connection.execute("BEGIN IMMEDIATE")
-    small, garbage = connection.execute(
-        "SELECT ifnull((SELECT max(id) FROM small), 0), ifnull((SELECT max(id) FROM idx.garbage), 0)"
+    (last_stamp,) = connection.execute(
+        "SELECT max(ifnull((SELECT max(id) FROM small), 0),"
+        " ifnull((SELECT max(id) FROM idx.garbage), 0))"
     ).fetchone()
-    return Transaction(connection, max(small, garbage), small)
+    return Transaction(connection, last_stamp)
 
 
 def _run_all(tx: Transaction, batch: Sequence[_Waiting]) -> Sequence[_Waiting]:

@@ -1,7 +1,7 @@
 """Owns the publication of many small objects at once, by a few statements for all of them.
 
-Statements are what a commit's turn at the write lock is spent on: six to each object make 43 µs, four to a batch and
-two rows to each object make 15.
+Statements are what a commit's turn at the write lock is spent on: with six to each object that took 43 µs of CPU, with
+four to a batch and two rows to each object it takes 30.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -164,6 +165,55 @@ def test_the_index_is_synced_for_what_small_db_alone_does_not_tell(
             assert await syncs(box.put("v", b"1", bucket=ENABLED)) == 1
             assert await syncs(box.put("a", pattern(5000))) == 1
             assert await syncs(box.node.delete(BUCKET, key("a"))) == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_was_done_is_so_after_a_power_cut(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """The index is cut back to its last sync, which is the least that a disk has kept of it."""
+    chance = random.Random(seed)
+    real = database.Writer.sync_index
+
+    def sync(self: database.Writer) -> None:
+        real(self)
+        disk.note()
+
+    monkeypatch.setattr(database.Writer, "sync_index", sync)
+    model: dict[str, bytes] = {}
+
+    async def change(box: Box, number: int) -> None:
+        name = f"k{chance.randrange(12):02}"
+        if chance.random() < 0.2:
+            await box.node.delete(BUCKET, key(name))
+            model.pop(name, None)
+            return
+        size = chance.choice((0, 10, 900, 5000 if chance.random() < 0.3 else 30))
+        data = pattern(size, number)
+        if chance.random() < 0.1:
+            others = {f"more{number}/{each}": pattern(each, number) for each in range(9)}
+            await asyncio.gather(*(box.put(other, what) for other, what in others.items()))
+            model.update(others)
+        await box.put(name, data)
+        model[name] = data
+
+    async def main() -> None:
+        async with opened(tmp_path / "root") as box:
+            for number in range(120):
+                await change(box, number)
+                if chance.random() < 0.1:
+                    await box.settle()
+                if chance.random() < 0.1:
+                    with monkeypatch.context() as as_it_is:
+                        as_it_is.setattr(database.Writer, "sync_index", real)
+                        async with disk.cut() as after:
+                            assert await keys(after) == sorted(model)
+                            for name, data in model.items():
+                                assert await after.read(name) == data
+                            await settled(after)
+                            assert await keys(after) == sorted(model)
 
     run(main())
 
