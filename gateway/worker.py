@@ -84,10 +84,29 @@ def run_worker(
     tune_malloc()
     # Requests leave no cycles behind; looking for them every 700 allocations cost 3 µs of a 60 µs request.
     gc.set_threshold(20_000, 20, 20)
-    # uvicorn raises again, when it has drained, each signal that it took; what follows then must still run.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(config, sockets, parent_alive_fd, started_ns))
+        runner.run(_serve(config, sockets, parent_alive_fd, started_ns, stop))
+
+
+class Stop:
+    """What SIGTERM does while uvicorn does not listen for it: before it serves, when it may not be lost, and after it
+    has drained, when it raises again each signal that it took and what follows must still run."""
+
+    def __init__(self) -> None:
+        self._was_asked = False
+        self._server: uvicorn.Server | None = None
+
+    def __call__(self, _number: int, _frame: object) -> None:
+        self._was_asked = True
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def tell(self, server: uvicorn.Server) -> None:
+        """Have a server that is about to serve stop when asked to, or if it was asked already."""
+        self._server = server
+        server.should_exit = self._was_asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +130,18 @@ class _Parts:
 
 
 async def _serve(
-    config: Config, sockets: list[socket.socket], parent_alive_fd: int, started_ns: int
+    config: Config,
+    sockets: list[socket.socket],
+    parent_alive_fd: int,
+    started_ns: int,
+    stop: Stop,
 ) -> None:
     async with AsyncExitStack() as stack:
         parts = await _open(config, stack)
         app = _app(parts, _website_ports(config, sockets), started_ns)
         server = uvicorn.Server(_uvicorn_config(config, app))
         _watch(server, parent_alive_fd)
+        stop.tell(server)
         await server.serve(sockets)
 
 
