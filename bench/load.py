@@ -18,9 +18,10 @@ from bench.servers import Server, ServerError, Weir
 from cluster.control import EmbeddedControlStore
 from core.names import BucketName, BucketRef, ObjectKey
 from core.types import Bucket, ObjectAttributes, ObjectInfo
-from storage.commit import CommitHooks, Committer, Transaction
+from storage.commit import CommitHooks, Committer
 from storage.layout import Layout
 from storage.redo import redo
+from storage.transaction import Transaction
 from storage.versions import Publication, replace_object
 
 _BODY = b"0123456789abcdef"

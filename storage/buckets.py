@@ -8,12 +8,12 @@ from core.errors import BucketNotEmpty, StoreError
 from core.names import ObjectKey
 from core.types import Bucket
 from storage import crashpoints
-from storage.commit import Transaction
 from storage.index import refs_now
 from storage.listing import is_empty_sync
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
 from storage.records import decode_record
+from storage.transaction import Transaction
 from storage.uploads import drop_uploads
 
 _VERSIONS_A_COMMIT = 250

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import fcntl
 import logging
-import os
 import queue
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from types import TracebackType
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from core.errors import MountpathUnavailable, OutOfSpace, Overloaded, StoreError
@@ -26,15 +23,15 @@ from storage import crashpoints
 from storage.database import Writer, checkpoint_sync
 from storage.faults import RETRY_AFTER_S, translate, unavailable
 from storage.layout import Layout
-from storage.records import Refs, encode_refs
+from storage.records import Refs
 from storage.signal import CommitSignal
+from storage.transaction import Operation, Together, Transaction, begin, run_guarded
+from storage.write_lock import FileLock
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-INDEXED = "indexed"
-"""A name in `idx.swept`."""
 _MAX_QUEUED = 4096
 _MAX_BATCH = 256
 _LAZY_WAIT_S = 0.05
@@ -51,61 +48,6 @@ _CLOSE_TIMEOUT_S = 30.0
 _MAX_UNNOTED = 1000
 # Until a first batch, which so makes sure that there is a note in the index on disk.
 _NEVER_NOTED = _MAX_UNNOTED + 1
-
-
-@dataclass(slots=True)
-class Transaction:
-    """The transaction that an operation runs in. Valid only while the operation runs."""
-
-    connection: sqlite3.Connection
-    last_stamp: int
-    garbage: list[tuple[int, Refs]] = field(default_factory=list)
-    added_small: int = 0
-
-    def next_stamp(self, after: int = 0) -> int:
-        """A number greater than `after` and than the id of every small row and garbage row; about the time in ns."""
-        self.last_stamp = max(self.last_stamp + 1, after + 1, time.time_ns())
-        return self.last_stamp
-
-    def add_small(self, *rows: tuple[int, bytes, bytes | None]) -> None:
-        """Keep inline bytes, or a sidecar without any, under an id from `next_stamp`. A row: id, description, bytes."""
-        self.connection.executemany("INSERT INTO small (id, record, data) VALUES (?, ?, ?)", rows)
-        self.added_small += len(rows)
-
-    def note_indexed(self) -> None:
-        """Say that the index has heard of all small rows that there are (storage.redo)."""
-        self.connection.execute(
-            "INSERT OR REPLACE INTO idx.swept (name, upto)"
-            " VALUES (?, (SELECT ifnull(max(id), 0) FROM small))",
-            (INDEXED,),
-        )
-
-    def indexed_upto(self) -> int | None:
-        """The newest row at the last `note_indexed`; None where no transaction said so yet."""
-        row = self.connection.execute(
-            "SELECT upto FROM idx.swept WHERE name = ?", (INDEXED,)
-        ).fetchone()
-        return None if row is None else int(row[0])
-
-    def add_garbage(self, *unnamed: Refs) -> None:
-        """Have blobs and small rows removed once this transaction is durable."""
-        garbage = [(self.next_stamp(), refs) for refs in unnamed if refs]
-        if garbage:
-            self.connection.executemany(
-                "INSERT INTO idx.garbage (id, refs) VALUES (?, ?)",
-                [(garbage_id, encode_refs(refs)) for garbage_id, refs in garbage],
-            )
-            self.garbage += garbage
-
-
-Operation = Callable[[Transaction], T]
-"""What runs in a transaction. It may run more than once (only the last run counts), so it has no other effects."""
-
-Together = Callable[[Transaction, Sequence[Operation[T]]], Sequence[T | Exception | None]]
-"""Runs many operations of one kind by fewer statements, as if one after another in any order: what each returned or
-raised, or None for one that is left to run by itself. Raises as they do; then all of them run by themselves.
-
-What it does can be done again from small.db alone (storage.redo), so the index need not be synced for it."""
 
 
 @dataclass(slots=True)
@@ -298,7 +240,7 @@ class Committer:
                     # After a fault of the disk, in case it has come back.
                     self._writer = self._open_writer()
                 self._writer.require_present()
-                tx = _begin(self._writer, is_durable)
+                tx = begin(self._writer, is_durable)
                 alone = _run_all(tx, batch)
                 # Whoever takes a name away runs alone, and is not to be undone.
                 is_noted = bool(alone) or self._unnoted >= _MAX_UNNOTED
@@ -330,7 +272,7 @@ class Committer:
         writer = Writer(self._layout)
         try:
             self._unnoted = _NEVER_NOTED
-            tx = _begin(writer, is_durable=True)
+            tx = begin(writer, is_durable=True)
             count = self._hooks.redo(tx)
             self._commit(tx)
             if count:
@@ -405,39 +347,6 @@ class Committer:
             self._hooks.on_wal_grown()
 
 
-class FileLock:
-    """Turns among the processes that commit to a mountpath. The kernel queues them and wakes the next at once, where
-    SQLite's busy handler sleeps and polls."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._fd = os.open(layout.write_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-
-    def __enter__(self) -> None:
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-
-def _begin(writer: Writer, is_durable: bool) -> Transaction:
-    connection = writer.connection
-    writer.set_durable(is_durable=is_durable)
-    connection.execute("BEGIN IMMEDIATE")
-    (last_stamp,) = connection.execute(
-        "SELECT max(ifnull((SELECT max(id) FROM small), 0),"
-        " ifnull((SELECT max(id) FROM idx.garbage), 0))"
-    ).fetchone()
-    return Transaction(connection, last_stamp)
-
-
 def _run_all(tx: Transaction, batch: Sequence[_Waiting]) -> Sequence[_Waiting]:
     """Gives those that ran by themselves."""
     alone: list[_Waiting] = []
@@ -450,7 +359,7 @@ def _run_all(tx: Transaction, batch: Sequence[_Waiting]) -> Sequence[_Waiting]:
     for together, members in groups.items():
         alone += _run_together(tx, together, members)
     for waiting in alone:
-        waiting.value, waiting.error = _run_guarded(tx, waiting.operation)
+        waiting.value, waiting.error = run_guarded(tx, waiting.operation)
     return alone
 
 
@@ -459,7 +368,7 @@ def _run_together(
 ) -> Sequence[_Waiting]:
     """Gives those that are left to run by themselves."""
     operations = [waiting.operation for waiting in members]
-    outcomes, _ = _run_guarded(tx, lambda tx: together(tx, operations))
+    outcomes, _ = run_guarded(tx, lambda tx: together(tx, operations))
     if outcomes is None:
         return members
     for waiting, outcome in zip(members, outcomes, strict=True):
@@ -467,24 +376,6 @@ def _run_together(
             (None, outcome) if isinstance(outcome, Exception) else (outcome, None)
         )
     return [each for each in members if each.value is None and each.error is None]
-
-
-def _run_guarded(tx: Transaction, operation: Operation[T]) -> tuple[T | None, Exception | None]:
-    """What an operation returned, or raised: then its changes, and those only, are undone. A savepoint costs 2 µs."""
-    connection = tx.connection
-    garbage_count = len(tx.garbage)
-    value, failure = None, None
-    connection.execute("SAVEPOINT operation")
-    try:
-        value = operation(tx)
-    except (sqlite3.OperationalError, OSError):
-        raise  # the disk's fault, not the operation's
-    except Exception as error:
-        connection.execute("ROLLBACK TO operation")
-        del tx.garbage[garbage_count:]
-        failure = error
-    connection.execute("RELEASE operation")
-    return value, failure
 
 
 def _resolve(batch: Sequence[_Waiting]) -> None:

@@ -30,7 +30,6 @@ from core.types import (
     ObjectInfo,
 )
 from storage import crashpoints
-from storage.commit import Transaction
 from storage.index import find_object, require_open
 from storage.intake import Intake
 from storage.mountpath import Mountpath
@@ -41,6 +40,7 @@ from storage.publish import Publisher, is_durable
 from storage.reader import FileReader
 from storage.records import StoredObject
 from storage.sealed import Seal, Seals
+from storage.transaction import Transaction
 from storage.versions import Publication, replace_object
 
 _MAX_ATTEMPTS = 10

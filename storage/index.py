@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from core.errors import Corrupt, NoSuchBucket
 from core.names import ObjectKey
 from core.types import NULL_VERSION, Bucket
-from storage.commit import Transaction
 from storage.records import (
     InlineSegment,
     Refs,
@@ -25,6 +24,7 @@ from storage.records import (
     refs_of,
     summary_of,
 )
+from storage.transaction import Transaction
 from storage.version_ids import order_of
 
 _FIND = "SELECT record FROM idx.object WHERE bucket = ? AND key = ? AND vorder = 0"

@@ -15,7 +15,7 @@ from typing import TypeVar
 from core.errors import MountpathUnavailable, OutOfSpace, StoreError
 from storage.blobs import BlobWriter
 from storage.capacity import Ballast, Capacity
-from storage.commit import CommitHooks, Committer, Operation, Together
+from storage.commit import CommitHooks, Committer
 from storage.database import (
     OTHER_CACHE_KIB,
     POINT_CACHE_KIB,
@@ -38,6 +38,7 @@ from storage.open_blobs import OpenBlobs
 from storage.options import StorageOptions
 from storage.reclaim import Garbage, Reclaimer
 from storage.redo import redo
+from storage.transaction import Operation, Together
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from core.errors import PreconditionFailed
 from core.events import Change
 from core.types import Bucket, ObjectInfo
-from storage.commit import Transaction
 from storage.index import (
     find_object,
     find_other,
@@ -33,6 +32,7 @@ from storage.records import (
     is_manifest,
     refs_of,
 )
+from storage.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,6 @@ from core.uploads import (
     UploadedPart,
 )
 from storage import crashpoints, uploads
-from storage.commit import Transaction
 from storage.copying import ReaderBody
 from storage.database import snapshot
 from storage.intake import Intake, Received
@@ -51,6 +50,7 @@ from storage.reader import FileReader
 from storage.records import FileSegment
 from storage.sealed import Seal, Seals
 from storage.staging import open_part
+from storage.transaction import Transaction
 from storage.upload_records import StoredPart, decode_part
 from storage.uploads import Completion, Plan, UploadName
 

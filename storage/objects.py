@@ -31,7 +31,6 @@ from core.types import (
 )
 from storage import crashpoints
 from storage.blob_run import BlobRun
-from storage.commit import Transaction
 from storage.intake import Intake
 from storage.lookup import Found, lookup, lookup_version
 from storage.manifests import Manifests, NotKept
@@ -42,6 +41,7 @@ from storage.publish import Publisher, is_durable
 from storage.reader import BlobGone, FileReader, log_corrupt
 from storage.records import StoredObject
 from storage.sealed import SealedReader, Seals, open_inline
+from storage.transaction import Transaction
 from storage.updates import Update, update_object
 from storage.versions import Deletion, Publication, delete_object, missing
 

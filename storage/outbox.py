@@ -18,9 +18,9 @@ from core.events import Change, PendingEvent, event_of, message, rules_for
 from core.names import ObjectKey
 from core.shard_indexes import SHARDS_CHANGED, shard_message
 from core.types import Bucket, ObjectInfo
-from storage.commit import Transaction
 from storage.mountpath import Mountpath
 from storage.mountpaths import Mountpaths
+from storage.transaction import Transaction
 
 T = TypeVar("T")
 

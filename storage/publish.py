@@ -14,7 +14,6 @@ from core.errors import MountpathUnavailable
 from core.types import Bucket, Conditions, ObjectInfo
 from storage import crashpoints
 from storage.blobs import BlobWriter
-from storage.commit import Operation, Transaction
 from storage.intake import Received
 from storage.mountpath import Mountpath
 from storage.pieces import segment_of
@@ -27,6 +26,7 @@ from storage.records import (
     encode_description,
     encode_record,
 )
+from storage.transaction import Operation, Transaction
 from storage.versions import Publication, as_version, publish_object
 
 T = TypeVar("T")

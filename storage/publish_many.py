@@ -14,7 +14,6 @@ from core.configs.versioning import Versioning
 from core.errors import StoreError
 from core.types import Bucket, Conditions, ObjectInfo
 from storage import crashpoints
-from storage.commit import Operation, Transaction
 from storage.index import find_many, put_current_rows, refs_now, require_open
 from storage.records import (
     OBJECT,
@@ -24,6 +23,7 @@ from storage.records import (
     encode_description,
     encode_record,
 )
+from storage.transaction import Operation, Transaction
 from storage.versions import (
     Publication,
     check_replaceable,
@@ -75,7 +75,7 @@ class _Rows:
 def publish_many(
     tx: Transaction, operations: Sequence[Operation[ObjectInfo]]
 ) -> Sequence[ObjectInfo | Exception | None]:
-    """Run InlinePublications together; see storage.commit.Together."""
+    """Run InlinePublications together; see storage.transaction.Together."""
     simple: dict[tuple[int, bytes], tuple[int, InlinePublication]] = {}
     for place, operation in enumerate(operations):
         assert isinstance(operation, InlinePublication)

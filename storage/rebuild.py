@@ -19,7 +19,6 @@ from core.errors import Conflict, Corrupt
 from core.names import ObjectKey
 from core.types import NULL_VERSION
 from storage.blobs import read_trailer_sync
-from storage.commit import FileLock
 from storage.database import open_rebuild_sync
 from storage.doctor import Finding
 from storage.faults import translate
@@ -55,6 +54,7 @@ from storage.records import (
 from storage.schema import INDEX_TABLES, VERSION
 from storage.upload_records import PART, UPLOAD
 from storage.uploads import drop_restored_parts, restore_part, restore_upload
+from storage.write_lock import FileLock
 
 _CHUNK = 500
 

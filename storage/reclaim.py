@@ -16,10 +16,11 @@ from collections.abc import Sequence
 
 from core.errors import MountpathUnavailable
 from storage import crashpoints
-from storage.commit import Committer, Operation, Transaction
+from storage.commit import Committer
 from storage.database import index_log
 from storage.layout import Layout
 from storage.records import Refs
+from storage.transaction import Operation, Transaction
 
 _log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ import logging
 from core.errors import Corrupt
 from core.names import ObjectKey
 from core.types import NULL_VERSION
-from storage.commit import Transaction
 from storage.index import bucket_state, find_object, put_current, refs_now
 from storage.names import is_named
 from storage.records import OBJECT, StoredObject, decode_description, decode_record
+from storage.transaction import Transaction
 
 _log = logging.getLogger(__name__)
 

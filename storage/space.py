@@ -19,7 +19,7 @@ from pathlib import Path
 
 from core.errors import Corrupt, StoreError
 from storage import crashpoints
-from storage.commit import INDEXED, CommitHooks, Committer, Operation, Transaction
+from storage.commit import CommitHooks, Committer
 from storage.database import checkpoint_sync, open_reader_sync
 from storage.faults import translate
 from storage.layout import (
@@ -33,6 +33,7 @@ from storage.names import is_named, named_blobs
 from storage.reclaim import Garbage, forget_garbage, remove_blobs_sync, sync_index_log
 from storage.records import decode_description, decode_refs
 from storage.redo import redo
+from storage.transaction import INDEXED, Operation, Transaction
 from storage.uploads import forget_completions
 
 _log = logging.getLogger(__name__)

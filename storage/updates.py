@@ -20,7 +20,6 @@ from core.types import (
     ObjectInfo,
 )
 from storage import crashpoints
-from storage.commit import Transaction
 from storage.index import (
     find_object,
     find_other,
@@ -31,6 +30,7 @@ from storage.index import (
 )
 from storage.outbox import note_change
 from storage.records import Refs
+from storage.transaction import Transaction
 from storage.versions import describe_version, missing, refuse_marker
 
 

@@ -16,7 +16,6 @@ from core.errors import NoSuchUpload
 from core.names import ObjectKey, UploadId
 from core.types import Bucket, Conditions, ObjectInfo
 from core.uploads import Upload, UploadedPart
-from storage.commit import Operation, Transaction
 from storage.index import find_object, load_whole, require_open
 from storage.records import (
     Description,
@@ -25,6 +24,7 @@ from storage.records import (
     encode_description,
     refs_of,
 )
+from storage.transaction import Operation, Transaction
 from storage.upload_records import (
     PART,
     UPLOAD,

@@ -34,7 +34,6 @@ from core.types import (
     ObjectInfo,
 )
 from storage import crashpoints
-from storage.commit import Transaction
 from storage.index import (
     demote,
     find_newest_other,
@@ -60,6 +59,7 @@ from storage.records import (
     encode_record,
     refs_of,
 )
+from storage.transaction import Transaction
 from storage.version_ids import new_version_id
 
 

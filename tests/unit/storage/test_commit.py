@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from core.errors import MountpathUnavailable, NoSuchKey, OutOfSpace
-from storage.commit import CommitHooks, Committer, Transaction
+from storage.commit import CommitHooks, Committer
 from storage.database import open_reader_sync
 from storage.layout import Layout, open_set_sync
 from storage.reclaim import Garbage
 from storage.records import Refs
 from storage.redo import redo
+from storage.transaction import Transaction
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -31,8 +31,8 @@ from core.uploads import (
     UploadListQuery,
 )
 from storage import uploads
-from storage.commit import Transaction
 from storage.records import FileSegment, InlineSegment
+from storage.transaction import Transaction
 from storage.upload_records import (
     StoredPart,
     StoredUpload,
