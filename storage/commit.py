@@ -46,8 +46,6 @@ _FOLD_INTERVAL_S = 0.05
 _CLOSE_TIMEOUT_S = 30.0
 # Small rows that are looked at when a mountpath opens: some 15 µs each.
 _MAX_UNNOTED = 1000
-# Until a first batch, which so makes sure that there is a note in the index on disk.
-_NEVER_NOTED = _MAX_UNNOTED + 1
 
 
 @dataclass(slots=True)
@@ -86,7 +84,9 @@ class Committer:
         self._lazy: list[_Waiting] = []
         self._writer: Writer | None = None
         self._next_fold = 0.0
-        self._unnoted = _NEVER_NOTED
+        # Whether the index on disk is sure to have a note, and the small rows that came after the last.
+        self._has_noted = False
+        self._unnoted = 0
         self._lock = FileLock(layout)
         try:
             self._signal = CommitSignal(layout)
@@ -243,20 +243,19 @@ class Committer:
                 tx = begin(self._writer, is_durable)
                 alone = _run_all(tx, batch)
                 # Whoever takes a name away runs alone, and is not to be undone.
-                is_noted = bool(alone) or self._unnoted >= _MAX_UNNOTED
-                if is_noted:
+                notes = bool(alone) or not self._has_noted or self._unnoted >= _MAX_UNNOTED
+                if notes:
                     tx.note_indexed()
                 crashpoints.reach("commit:run")
                 self._commit(tx)
                 pending = self._fold_if_huge(self._writer)
-            is_first = self._unnoted >= _NEVER_NOTED
-            is_indexed = is_durable and (is_first or any(each.is_durable for each in alone))
+            self._unnoted = 0 if notes else self._unnoted + tx.added_small
+            is_indexed = is_durable and (
+                not self._has_noted or any(each.is_durable for each in alone)
+            )
             if is_indexed:
                 self._sync_index(self._writer)
-            if is_noted and (is_indexed or not is_first):
-                self._unnoted = 0
-            elif not is_first:
-                self._unnoted = min(self._unnoted + tx.added_small, _MAX_UNNOTED)
+                self._has_noted = True
         except (sqlite3.Error, OSError, StoreError) as error:
             _log.warning("commit failed mountpath=%s error=%r", self._layout.directory, error)
             fault = translate(error, self._layout.directory)
@@ -271,7 +270,7 @@ class Committer:
         """Call with the lock held."""
         writer = Writer(self._layout)
         try:
-            self._unnoted = _NEVER_NOTED
+            self._has_noted = False
             tx = begin(writer, is_durable=True)
             count = self._hooks.redo(tx)
             self._commit(tx)

@@ -15,14 +15,7 @@ from core.errors import StoreError
 from core.types import Bucket, Conditions, ObjectInfo
 from storage import crashpoints
 from storage.index import find_many, put_current_rows, refs_now, require_open
-from storage.records import (
-    OBJECT,
-    Description,
-    Refs,
-    decode_record,
-    encode_description,
-    encode_record,
-)
+from storage.records import Refs, decode_record, encode_record
 from storage.transaction import Operation, Transaction
 from storage.versions import (
     Publication,
@@ -30,6 +23,7 @@ from storage.versions import (
     inline_object,
     is_plain,
     publish_object,
+    small_row,
 )
 
 
@@ -128,10 +122,9 @@ def _add(
         previous = current.stamp
         info = replace(info, generation=current.info.generation + 1)
         rows.unnamed.append(refs_now(tx.connection, current))
-    stamp = tx.next_stamp(after=previous)
-    made = encode_record(inline_object(info, stamp, publication))
+    stored = inline_object(info, tx.next_stamp(after=previous), publication)
+    made = encode_record(stored)
     bucket_id, key = operation.name
-    description = encode_description(Description(OBJECT, bucket_id, key, made))
-    rows.small.append((stamp, description, publication.data))
-    rows.current.append((bucket_id, key, stamp, made))
+    rows.small.append(small_row(bucket_id, stored, made, publication.data))
+    rows.current.append((bucket_id, key, stored.stamp, made))
     return info

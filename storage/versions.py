@@ -244,8 +244,15 @@ def describe_version(
     tx: Transaction, bucket_id: int, stored: StoredObject, data: bytes | None = None
 ) -> None:
     """Keep a record in the small row that has its stamp for a name."""
-    description = Description(OBJECT, bucket_id, stored.info.key.encode(), encode_record(stored))
-    tx.add_small((stored.stamp, encode_description(description), data))
+    tx.add_small(small_row(bucket_id, stored, encode_record(stored), data))
+
+
+def small_row(
+    bucket_id: int, stored: StoredObject, record: bytes, data: bytes | None
+) -> tuple[int, bytes, bytes | None]:
+    """The row that has an object's stamp for a name and describes it by its record, for Transaction.add_small."""
+    description = Description(OBJECT, bucket_id, stored.info.key.encode(), record)
+    return stored.stamp, encode_description(description), data
 
 
 # --- deleting ----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -151,10 +151,10 @@ def test_the_index_is_synced_for_what_small_db_alone_does_not_tell(
         nonlocal synced
         async with opened(tmp_path / "root") as box:
 
-            async def syncs(work: object) -> int:
+            async def syncs(work: Awaitable[object]) -> int:
                 nonlocal synced
                 synced = 0
-                await work  # type: ignore[misc]
+                await work
                 return synced
 
             assert await syncs(box.put("first", b"1")) == 1
