@@ -20,12 +20,13 @@ from typing import Any, TypeVar
 
 from core.errors import MountpathUnavailable, OutOfSpace, Overloaded, StoreError
 from storage import crashpoints
+from storage.batch import Waiting, resolve, run_all
 from storage.database import Writer, checkpoint_sync
 from storage.faults import RETRY_AFTER_S, translate, unavailable
 from storage.layout import Layout
 from storage.records import Refs
 from storage.signal import CommitSignal
-from storage.transaction import Operation, Together, Transaction, begin, run_guarded
+from storage.transaction import Operation, Together, Transaction, begin
 from storage.write_lock import FileLock
 
 _log = logging.getLogger(__name__)
@@ -48,20 +49,6 @@ _CLOSE_TIMEOUT_S = 30.0
 _MAX_UNNOTED = 1000
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """An operation in the queue, and the future that is told of its outcome. `frees`: it makes room."""
-
-    operation: Operation[Any]
-    is_durable: bool
-    future: asyncio.Future[Any] | concurrent.futures.Future[Any] | None
-    frees: bool = False
-    is_lazy: bool = False
-    together: Together[Any] | None = None
-    value: Any = None
-    error: Exception | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class CommitHooks:
     """What the mountpath hears of, in the committing thread. `on_commit` gets the garbage of a committed batch and
@@ -80,8 +67,8 @@ class Committer:
     def __init__(self, layout: Layout, hooks: CommitHooks) -> None:
         self._layout = layout
         self._hooks = hooks
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._lazy: list[_Waiting] = []
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._lazy: list[Waiting] = []
         self._writer: Writer | None = None
         self._next_fold = 0.0
         # Whether the index on disk is sure to have a note, and the small rows that came after the last.
@@ -118,19 +105,19 @@ class Committer:
         Overloaded for a full queue, or the fault of the commit; then nothing of the operation is kept.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._enqueue(_Waiting(operation, is_durable, future, frees, False, together))
+        self._enqueue(Waiting(operation, is_durable, future, frees, False, together))
         return await future
 
     def commit_sync(self, operation: Operation[T], *, is_durable: bool = True) -> T:
         """`commit` for threads."""
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
-        self._enqueue(_Waiting(operation, is_durable, future))
+        self._enqueue(Waiting(operation, is_durable, future))
         return future.result()
 
     def enqueue_lazily(self, operation: Operation[Any]) -> None:
         """Run an operation with the next batch, or soon if there is none. Nobody waits for it, nothing syncs it."""
         if not self._is_closed:
-            self._queue.put(_Waiting(operation, False, None, frees=True, is_lazy=True))
+            self._queue.put(Waiting(operation, False, None, frees=True, is_lazy=True))
 
     def close(self) -> None:
         """Run what waits, then end the thread and close the databases."""
@@ -140,7 +127,7 @@ class Committer:
         self._queue.put(None)
         self._thread.join(_CLOSE_TIMEOUT_S)
 
-    def _enqueue(self, waiting: _Waiting) -> None:
+    def _enqueue(self, waiting: Waiting) -> None:
         if self._is_closed:
             raise MountpathUnavailable(
                 mountpath=str(self._layout.directory), reason="closed", retry_after_s=RETRY_AFTER_S
@@ -163,14 +150,14 @@ class Committer:
                     _log.exception("commit thread failed directory=%s", self._layout.directory)
                     for waiting in batch:
                         waiting.error = waiting.error or error
-                _resolve(batch)
+                resolve(batch)
         self._drop_writer()
         self._signal.close()
         self._lock.close()
 
-    def _next_batch(self) -> tuple[list[_Waiting], bool]:
+    def _next_batch(self) -> tuple[list[Waiting], bool]:
         """All that wait, up to a bound; lazy operations alone are held back for a moment. False with the last."""
-        batch: list[_Waiting] = []
+        batch: list[Waiting] = []
         try:
             waiting = self._queue.get(timeout=_LAZY_WAIT_S if self._lazy else None)
         except queue.Empty:
@@ -184,7 +171,7 @@ class Committer:
             batch, self._lazy = [*batch, *self._lazy], []
         return batch, True
 
-    def _gather(self, batch: list[_Waiting]) -> None:
+    def _gather(self, batch: list[Waiting]) -> None:
         """Add what is in the queue, without waiting."""
         while len(batch) < _MAX_BATCH:
             try:
@@ -196,7 +183,7 @@ class Committer:
                 return
             (self._lazy if waiting.is_lazy else batch).append(waiting)
 
-    def _commit_batch(self, batch: list[_Waiting]) -> None:
+    def _commit_batch(self, batch: list[Waiting]) -> None:
         error = self._attempt(batch, self._gather)
         if error is None:
             return
@@ -225,7 +212,7 @@ class Committer:
             _log.warning("checkpoint failed directory=%s error=%r", self._layout.directory, error)
 
     def _attempt(
-        self, batch: list[_Waiting], gather: Callable[[list[_Waiting]], None] | None = None
+        self, batch: list[Waiting], gather: Callable[[list[Waiting]], None] | None = None
     ) -> StoreError | None:
         """Run and commit a batch. A fault of the transaction comes back; the operations' own are noted on them."""
         is_durable = True
@@ -241,7 +228,7 @@ class Committer:
                     self._writer = self._open_writer()
                 self._writer.require_present()
                 tx = begin(self._writer, is_durable)
-                alone = _run_all(tx, batch)
+                alone = run_all(tx, batch)
                 # Whoever takes a name away runs alone, and is not to be undone.
                 notes = bool(alone) or not self._has_noted or self._unnoted >= _MAX_UNNOTED
                 if notes:
@@ -344,67 +331,3 @@ class Committer:
         if now >= self._next_fold:
             self._next_fold = now + _FOLD_INTERVAL_S
             self._hooks.on_wal_grown()
-
-
-def _run_all(tx: Transaction, batch: Sequence[_Waiting]) -> Sequence[_Waiting]:
-    """Gives those that ran by themselves."""
-    alone: list[_Waiting] = []
-    groups: dict[Together[Any], list[_Waiting]] = {}
-    for waiting in batch:
-        if waiting.together is None:
-            alone.append(waiting)
-        else:
-            groups.setdefault(waiting.together, []).append(waiting)
-    for together, members in groups.items():
-        alone += _run_together(tx, together, members)
-    for waiting in alone:
-        waiting.value, waiting.error = run_guarded(tx, waiting.operation)
-    return alone
-
-
-def _run_together(
-    tx: Transaction, together: Together[Any], members: Sequence[_Waiting]
-) -> Sequence[_Waiting]:
-    """Gives those that are left to run by themselves."""
-    operations = [waiting.operation for waiting in members]
-    outcomes, _ = run_guarded(tx, lambda tx: together(tx, operations))
-    if outcomes is None:
-        return members
-    for waiting, outcome in zip(members, outcomes, strict=True):
-        waiting.value, waiting.error = (
-            (None, outcome) if isinstance(outcome, Exception) else (outcome, None)
-        )
-    return [each for each in members if each.value is None and each.error is None]
-
-
-def _resolve(batch: Sequence[_Waiting]) -> None:
-    """Tell every future, with one wake-up for each event loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
-    for waiting in batch:
-        future = waiting.future
-        if isinstance(future, asyncio.Future):
-            by_loop.setdefault(future.get_loop(), []).append(waiting)
-        elif future is not None:
-            _settle(waiting, future)
-        elif waiting.error is not None:
-            _log.warning("background commit failed error=%r", waiting.error)
-    for loop, told in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_settle_all, told)
-        except RuntimeError:
-            _log.debug("the event loop has gone before its commits")
-
-
-def _settle_all(batch: Sequence[_Waiting]) -> None:
-    for waiting in batch:
-        if waiting.future is not None and not waiting.future.done():
-            _settle(waiting, waiting.future)
-
-
-def _settle(
-    waiting: _Waiting, future: asyncio.Future[Any] | concurrent.futures.Future[Any]
-) -> None:
-    if waiting.error is not None:
-        future.set_exception(waiting.error)
-    else:
-        future.set_result(waiting.value)
