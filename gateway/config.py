@@ -316,6 +316,10 @@ class Config:
             )
         },
     )
+    keep_to_cpus: bool = _setting(
+        True,
+        "keep each worker's event loop and commits to a CPU of its own, where there are as many CPUs as workers",
+    )
     domains: tuple[str, ...] = _setting(
         (), "host names under which BUCKET.DOMAIN addresses a bucket (virtual-host style)"
     )

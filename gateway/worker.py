@@ -22,6 +22,7 @@ from cluster.control import EmbeddedControlStore
 from cluster.jobs import JobRecords
 from cluster.key_service import LocalKeyService
 from cluster.standing_jobs import StandingRecords
+from core import cpus
 from core.load import Load
 from core.protocols import Clock
 from core.shards import Shards
@@ -67,6 +68,8 @@ from storage.node import LocalNode
 logger = logging.getLogger(__name__)
 
 _BACKLOG = 2048
+# What asyncio gives itself, at most.
+_THREADS = 32
 
 
 def run_worker(
@@ -82,6 +85,8 @@ def run_worker(
     import uvloop
 
     tune_malloc()
+    if config.keep_to_cpus:
+        cpus.keep_to_one(worker_index, config.workers)
     # Requests leave no cycles behind; looking for them every 700 allocations cost 3 µs of a 60 µs request.
     gc.set_threshold(20_000, 20, 20)
     stop = Stop()
@@ -136,6 +141,7 @@ async def _serve(
     started_ns: int,
     stop: Stop,
 ) -> None:
+    asyncio.get_running_loop().set_default_executor(cpus.pool(_THREADS, "asyncio"))
     async with AsyncExitStack() as stack:
         parts = await _open(config, stack)
         app = _app(parts, _website_ports(config, sockets), started_ns)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from core import cpus
 from core.errors import MountpathUnavailable, OutOfSpace, Overloaded, StoreError
 from storage import crashpoints
 from storage.batch import Waiting, resolve, run_all
@@ -139,6 +140,7 @@ class Committer:
     # --- the thread ---
 
     def _run(self) -> None:
+        cpus.join_main_thread()
         is_open = True
         while is_open:
             batch, is_open = self._next_batch()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from core import cpus
 from core.errors import MountpathUnavailable, OutOfSpace, StoreError
 from storage.blobs import BlobWriter
 from storage.capacity import Ballast, Capacity
@@ -59,9 +60,7 @@ class Mountpath:
         self.spec = spec
         self._hosts = {host_name(each): each.directory for each in specs if each is not spec}
         self.options = options
-        self.executor = concurrent.futures.ThreadPoolExecutor(
-            options.threads, thread_name_prefix=f"mountpath-{spec.uuid[:6]}"
-        )
+        self.executor = cpus.pool(options.threads, f"mountpath-{spec.uuid[:6]}")
         self._open: _OpenMountpath | None = None
         self._fault: StoreError | None = None
         self._retry_at = 0.0

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from core import cpus
 from core.errors import MountpathUnavailable
 from core.names import ObjectKey
 from core.nodes import Placement
@@ -38,9 +39,7 @@ class Mountpaths:
         self._classes = options.classes
         self.clock = clock
         self.options = options
-        self.cpu = concurrent.futures.ThreadPoolExecutor(
-            max(2, os.cpu_count() or 1), thread_name_prefix="digest"
-        )
+        self.cpu = cpus.pool(max(2, os.cpu_count() or 1), "digest")
         # One thread, so that one connection has the large cache: listings are bound by the interpreter's lock anyway.
         self._scans = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="scan")
         self._placement = placement

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -15,6 +14,7 @@ from collections.abc import (
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from typing import TypeVar
 
+from core import cpus
 from core.encryption import encryption_as_before
 from core.errors import CustomerKeyRequired, InvalidArgument, NoSuchKey, PreconditionFailed
 from core.names import BucketRef, ObjectKey
@@ -86,7 +86,7 @@ class LocalShards:
         self._near = near
         self._limits = limits or ShardLimits()
         self._pages = Remembered()
-        self._threads = concurrent.futures.ThreadPoolExecutor(_THREADS, "shards")
+        self._threads = cpus.pool(_THREADS, "shards")
 
     def close(self) -> None:
         """Wait for the threads, none of which has more than a turn to do."""
