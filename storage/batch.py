@@ -14,7 +14,7 @@ from storage.transaction import Operation, Together, Transaction, run_guarded
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Waiting:
     """An operation in the queue, and the future that is told of its outcome. `frees`: it makes room."""
 
@@ -29,7 +29,8 @@ class Waiting:
 
 
 def run_all(tx: Transaction, batch: Sequence[Waiting]) -> Sequence[Waiting]:
-    """Run a batch in a transaction; what each returned or raised is noted on it. Gives those that ran by themselves."""
+    """Run a batch in a transaction; what each returned or raised is noted on it. Gives those that ran by themselves,
+    or, in one that only adds, were left out."""
     alone: list[Waiting] = []
     groups: dict[Together[Any], list[Waiting]] = {}
     for waiting in batch:
@@ -39,7 +40,7 @@ def run_all(tx: Transaction, batch: Sequence[Waiting]) -> Sequence[Waiting]:
             groups.setdefault(waiting.together, []).append(waiting)
     for together, members in groups.items():
         alone += _run_together(tx, together, members)
-    for waiting in alone:
+    for waiting in () if tx.only_adds else alone:
         waiting.value, waiting.error = run_guarded(tx, waiting.operation)
     return alone
 

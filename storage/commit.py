@@ -22,12 +22,12 @@ from core import cpus
 from core.errors import MountpathUnavailable, OutOfSpace, Overloaded, StoreError
 from storage import crashpoints
 from storage.batch import Waiting, resolve, run_all
-from storage.database import Writer, checkpoint_sync
+from storage.database import Writer, checkpoint_sync, start_logs_over_sync
 from storage.faults import RETRY_AFTER_S, translate, unavailable
 from storage.layout import Layout
 from storage.records import Refs
 from storage.signal import CommitSignal
-from storage.transaction import Operation, Together, Transaction, begin
+from storage.transaction import Operation, Sync, Together, Transaction, begin
 from storage.write_lock import FileLock
 
 _log = logging.getLogger(__name__)
@@ -75,6 +75,10 @@ class Committer:
         # Whether the index on disk is sure to have a note, and the small rows that came after the last.
         self._has_noted = False
         self._unnoted = 0
+        # Whether objects that wait together are likely to replace nothing, as the last did.
+        self._expects_new = True
+        # Whether a log may have a hole, because a sync of it failed.
+        self._is_torn = False
         self._lock = FileLock(layout)
         try:
             self._signal = CommitSignal(layout)
@@ -144,15 +148,17 @@ class Committer:
         is_open = True
         while is_open:
             batch, is_open = self._next_batch()
-            if batch:
+            while batch:
+                left: Sequence[Waiting] = ()
                 try:
-                    self._commit_batch(batch)
+                    left = self._commit_batch(batch)
                 except Exception as error:
                     # Callers wait for an answer whatever is wrong with this code.
                     _log.exception("commit thread failed directory=%s", self._layout.directory)
                     for waiting in batch:
                         waiting.error = waiting.error or error
-                resolve(batch)
+                resolve([each for each in batch if each not in left] if left else batch)
+                batch = list(left)
         self._drop_writer()
         self._signal.close()
         self._lock.close()
@@ -185,10 +191,11 @@ class Committer:
                 return
             (self._lazy if waiting.is_lazy else batch).append(waiting)
 
-    def _commit_batch(self, batch: list[Waiting]) -> None:
-        error = self._attempt(batch, self._gather)
+    def _commit_batch(self, batch: list[Waiting]) -> Sequence[Waiting]:
+        """Gives those that are left for another transaction."""
+        error, left = self._attempt(batch, self._gather)
         if error is None:
-            return
+            return left
         for waiting in batch:
             waiting.error = error
         freeing = [waiting for waiting in batch if waiting.frees]
@@ -197,12 +204,13 @@ class Committer:
             # First with the room that is given up for this, then with what folding the logs makes of them.
             for make_room in (self._hooks.on_full, self._fold):
                 make_room()
-                again = self._attempt(freeing)
+                again, _ = self._attempt(freeing)
                 if not isinstance(again, OutOfSpace):
                     break
             if again is not None:
                 for waiting in freeing:
                     waiting.error = again
+        return ()
 
     def _fold(self) -> None:
         """So that the log's room can be used again."""
@@ -215,58 +223,111 @@ class Committer:
 
     def _attempt(
         self, batch: list[Waiting], gather: Callable[[list[Waiting]], None] | None = None
-    ) -> StoreError | None:
-        """Run and commit a batch. A fault of the transaction comes back; the operations' own are noted on them."""
-        is_durable = True
+    ) -> tuple[StoreError | None, Sequence[Waiting]]:
+        """Run and commit a batch. A fault of the transaction comes back, and those that were left out of one that only
+        adds; the operations' own faults are noted on them."""
         try:
             with self._lock:
                 if gather is not None:
                     # What came while another process committed: larger batches give two workers a fifth more
                     # durable puts a second.
                     gather(batch)
-                is_durable = any(waiting.is_durable for waiting in batch)
                 if self._writer is None:
                     # After a fault of the disk, in case it has come back.
                     self._writer = self._open_writer()
                 self._writer.require_present()
-                tx = begin(self._writer, is_durable)
+                sync = self._sync_for(batch)
+                tx = begin(self._writer, sync)
                 alone = run_all(tx, batch)
-                # Whoever takes a name away runs alone, and is not to be undone.
-                notes = bool(alone) or not self._has_noted or self._unnoted >= _MAX_UNNOTED
-                if notes:
-                    tx.note_indexed()
+                notes = self._note(self._writer, tx, sync, alone)
                 crashpoints.reach("commit:run")
                 self._commit(tx)
                 pending = self._fold_if_huge(self._writer)
             self._unnoted = 0 if notes else self._unnoted + tx.added_small
-            is_indexed = is_durable and (
-                not self._has_noted or any(each.is_durable for each in alone)
-            )
-            if is_indexed:
-                self._sync_index(self._writer)
-                self._has_noted = True
+            if sync is Sync.AFTER:
+                self._expects_new = not alone
+            elif not alone:
+                self._expects_new = not tx.garbage
+            is_indexed = self._sync_past_the_lock(self._writer, tx, sync, alone)
         except (sqlite3.Error, OSError, StoreError) as error:
             _log.warning("commit failed mountpath=%s error=%r", self._layout.directory, error)
             fault = translate(error, self._layout.directory)
             self._roll_back(fault)
-            return fault
+            return fault, ()
         self._hooks.on_commit(tx.garbage, is_indexed)
         if pending:
             self._ask_for_fold()
-        return None
+        return None, alone if sync is Sync.AFTER else ()
+
+    def _sync_for(self, batch: Sequence[Waiting]) -> Sync:
+        """How the rows of a batch are to become durable. Those that only add need not hold others up for that, but
+        whether they do is known when they have run, so it is taken from how it went the last time."""
+        if not any(waiting.is_durable for waiting in batch):
+            return Sync.NONE
+        only_adds = (
+            self._expects_new
+            and self._has_noted
+            and self._unnoted < _MAX_UNNOTED
+            and all(waiting.together is not None and waiting.is_durable for waiting in batch)
+        )
+        return Sync.AFTER if only_adds else Sync.WITHIN
+
+    def _note(self, writer: Writer, tx: Transaction, sync: Sync, alone: Sequence[Waiting]) -> bool:
+        """Leave in the index what whoever opens it after a power cut must know (storage.redo). Tells whether it notes
+        that it has heard of all rows."""
+        # Whoever takes a name away runs alone, and is not to be undone.
+        notes = sync is not Sync.AFTER and (
+            bool(alone) or not self._has_noted or self._unnoted >= _MAX_UNNOTED
+        )
+        if notes:
+            tx.note_indexed()
+        if sync is not Sync.WITHIN:
+            if tx.added_small:
+                tx.note_named(tx.last_small)
+        elif notes:
+            if not tx.added_small:
+                writer.sync_rows()  # COMMIT syncs no log that it adds nothing to
+            tx.note_named(0)
+        return notes
+
+    def _sync_past_the_lock(
+        self, writer: Writer, tx: Transaction, sync: Sync, alone: Sequence[Waiting]
+    ) -> bool:
+        """What a batch need not be synced for under the lock: beside the next batch of another process, which has it by
+        now. Tells whether the index is durable, too.
+
+        What others read meanwhile a power cut may still undo, but nothing that was acknowledged: whoever builds on it
+        syncs the same logs. A fault leaves the batch committed, so it must not look as if that were not so (a full
+        disk, after which blobs are taken away). Raises MountpathUnavailable."""
+        needs_index = sync is Sync.WITHIN and (
+            not self._has_noted or any(each.is_durable for each in alone)
+        )
+        try:
+            if sync is Sync.AFTER and tx.added_small:
+                writer.sync_rows()
+            elif needs_index:
+                writer.sync_index()
+                self._has_noted = True
+        except OSError as error:
+            self._is_torn = True
+            raise unavailable(self._layout.directory, error) from error
+        return needs_index
 
     def _open_writer(self) -> Writer:
         """Call with the lock held."""
         writer = Writer(self._layout)
         try:
             self._has_noted = False
-            tx = begin(writer, is_durable=True)
+            if self._is_torn:
+                start_logs_over_sync(writer.connection)
+                self._is_torn = False
+            tx = begin(writer, Sync.WITHIN)
             count = self._hooks.redo(tx)
             self._commit(tx)
             if count:
                 writer.sync_index()
                 _log.warning(
-                    "objects that a power cut took out of the index are back directory=%s count=%d",
+                    "the index is again as small.db has it, after a power cut directory=%s count=%d",
                     *(self._layout.directory, count),
                 )
         except BaseException:
@@ -281,18 +342,6 @@ class Committer:
             crashpoints.reach("commit:committed")
         finally:
             self._signal.end()
-
-    def _sync_index(self, writer: Writer) -> None:
-        """The second of a batch's two syncs, if it needs one: beside the next batch of another process, which has the
-        lock by now.
-
-        What others read meanwhile a power cut may still undo, but nothing that was acknowledged: whoever builds on it
-        syncs the same log. A fault leaves the batch committed, so it must not look as if that were not so (a full disk,
-        after which blobs are taken away). Raises MountpathUnavailable."""
-        try:
-            writer.sync_index()
-        except OSError as error:
-            raise unavailable(self._layout.directory, error) from error
 
     def _fold_if_huge(self, writer: Writer) -> bool:
         """A WAL starts over only when all of it is folded while nobody writes, which is now: so when the mountpath,

@@ -161,6 +161,14 @@ def trim_logs_sync(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_TIMEOUT_S * 1000)}")
 
 
+def start_logs_over_sync(connection: sqlite3.Connection) -> None:
+    """Have what comes next depend on nothing that is in the write-ahead logs now. Raises sqlite3.Error."""
+    for database in ("main", "idx"):
+        (is_busy, *_) = connection.execute(f"PRAGMA {database}.wal_checkpoint(TRUNCATE)").fetchone()
+        if is_busy:
+            raise sqlite3.OperationalError("the write-ahead log is in use")
+
+
 def database_bytes(connection: sqlite3.Connection) -> int:
     """The room that both databases use within their files."""
     total = 0
@@ -187,11 +195,14 @@ class Writer:
         self._inode = os.stat(self._path).st_ino
         self._is_durable = True
         self._files: HeldFiles | None = None
-        self._index_log = -1
+        self._logs = [-1, -1]
         try:
             self._files = HeldFiles(layout)
-            # It stays the same file as long as this connection is open.
-            self._index_log = os.open(index_log(layout), os.O_RDONLY | os.O_CLOEXEC)
+            # They stay the same files as long as this connection is open.
+            self._logs = [
+                os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                for path in (f"{layout.small_db}-wal", index_log(layout))
+            ]
             # Logs are made anew by whoever opens a database first.
             sync_directory(self._path.parent)
         except BaseException:
@@ -199,8 +210,8 @@ class Writer:
             raise
 
     def set_durable(self, *, is_durable: bool) -> None:
-        """Whether the next COMMIT syncs small.db's WAL (FULL) or leaves it to the next one that does (NORMAL). The
-        index's is left to `sync_index`."""
+        """Whether the next COMMIT syncs small.db's WAL (FULL), and all that was committed before, or leaves it to
+        `sync_rows` and to the next one that does (NORMAL). The index's is left to `sync_index`."""
         if is_durable is not self._is_durable:
             _set_durable(self.connection, is_durable=is_durable)
             self._is_durable = is_durable
@@ -210,9 +221,13 @@ class Writer:
         if os.stat(self._path).st_ino != self._inode:
             raise FileNotFoundError(errno.ENOENT, "database replaced", str(self._path))
 
+    def sync_rows(self) -> None:
+        """Make every commit so far durable in small.db. Needs no lock. Raises OSError."""
+        os.fdatasync(self._logs[0])
+
     def sync_index(self) -> None:
         """Make every commit so far durable in the index. Needs no lock. Raises OSError."""
-        os.fdatasync(self._index_log)
+        os.fdatasync(self._logs[1])
 
     def log_frames(self) -> tuple[int, int]:
         """Frames in the longer WAL since it last started over, and frames of the fuller one that are not in their
@@ -221,8 +236,9 @@ class Writer:
         return self._files.log_frames()
 
     def close(self) -> None:
-        if self._index_log >= 0:
-            os.close(self._index_log)
+        for fd in self._logs:
+            if fd >= 0:
+                os.close(fd)
         self.connection.close()
         if self._files is not None:
             self._files.close()

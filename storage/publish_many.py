@@ -116,6 +116,8 @@ def _add(
         return None
     previous = 0
     if current is not None:
+        if tx.only_adds:
+            return None
         check_replaceable(current, info.modified_ns)
         if current.info.has_shard_index:
             return None

@@ -1,9 +1,12 @@
-"""Owns what is made good when a mountpath opens after a power cut: small objects that were acknowledged while the index
-named them in memory only.
+"""Owns what is made good when a mountpath opens after a power cut that left the index behind small.db, or ahead of it.
 
-The row of a small object tells all that the index would say of it, so it is enough to have that on disk before the
-answer. Rows are looked at from where the index last said that it has heard of all: which it does now and then, and
-whenever something else than such an object is committed, a delete above all, so that nothing deleted comes back.
+Behind: small objects were acknowledged while the index named them in memory only. The row of a small object tells all
+that the index would say of it, so it is enough to have that on disk before the answer. Rows are looked at from where
+the index last said that it has heard of all: which it does now and then, and whenever something else than such an
+object is committed, a delete above all, so that nothing deleted comes back.
+
+Ahead: the index reached the disk by itself before the rows that it names were synced. Nobody was told of those, and
+they took the place of nothing, so it is enough to forget their names.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from core.types import NULL_VERSION
 from storage.index import bucket_state, find_object, put_current, refs_now
 from storage.names import is_named
 from storage.records import OBJECT, StoredObject, decode_description, decode_record
-from storage.transaction import Transaction
+from storage.transaction import INDEXED, NAMED, Transaction
 
 _log = logging.getLogger(__name__)
 
@@ -24,10 +27,10 @@ _CHUNK = 200
 
 
 def redo(tx: Transaction) -> int:
-    """Name the objects that lost their names; tells how many. The first to open a mountpath does so, before anything
-    else is committed."""
-    count = 0
-    upto = tx.indexed_upto()
+    """Forget the names that lost their rows, and name the rows that lost their names; tells how many. The first to open
+    a mountpath does so, before anything else is committed."""
+    count = _forget_lost(tx)
+    upto = tx.noted(INDEXED)
     if upto is None:
         return count  # a new index, or one that never was behind
     while rows := tx.connection.execute(
@@ -42,6 +45,20 @@ def redo(tx: Transaction) -> int:
         upto = rows[-1][0]
     if count:
         tx.note_indexed()
+    return count
+
+
+def _forget_lost(tx: Transaction) -> int:
+    """Reads the whole index if there is anything to forget, some 0.3 s for a million objects."""
+    (last,) = tx.connection.execute("SELECT ifnull(max(id), 0) FROM small").fetchone()
+    if (tx.noted(NAMED) or 0) <= last:
+        return 0
+    count = 0
+    for table in ("object", "version"):
+        count += tx.connection.execute(
+            f"DELETE FROM idx.{table} WHERE small_id > ?", (last,)
+        ).rowcount
+    tx.note_named(0)
     return count
 
 

@@ -33,7 +33,7 @@ from storage.names import is_named, named_blobs
 from storage.reclaim import Garbage, forget_garbage, remove_blobs_sync, sync_index_log
 from storage.records import decode_description, decode_refs
 from storage.redo import redo
-from storage.transaction import INDEXED, Operation, Transaction
+from storage.transaction import INDEXED, NAMED, Operation, Transaction
 from storage.uploads import forget_completions
 
 _log = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ class _Cleaner:
         self._note_swept(done, swept - known)
 
     def _note_swept(self, workers: Sequence[str], obsolete: set[str]) -> None:
-        obsolete = obsolete - {_SWEPT_ROWS, INDEXED}
+        obsolete = obsolete - {_SWEPT_ROWS, INDEXED, NAMED}
         if not workers and not obsolete:
             return
 

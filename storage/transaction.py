@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TypeVar
 
 from storage.database import Writer
@@ -17,17 +18,23 @@ from storage.records import Refs, encode_refs
 T = TypeVar("T")
 
 INDEXED = "indexed"
-"""A name in `idx.swept`."""
+NAMED = "named"
+"""Names in `idx.swept`. NAMED: the newest row that was named before it was synced; 0 once all were."""
 
 
 @dataclass(slots=True)
 class Transaction:
-    """The transaction that an operation runs in. Valid only while the operation runs."""
+    """The transaction that an operation runs in. Valid only while the operation runs.
+
+    `only_adds`: it may name what is new, but replace or remove nothing: the index may then reach the disk before
+    small.db does (storage.redo)."""
 
     connection: sqlite3.Connection
     last_stamp: int
+    only_adds: bool = False
     garbage: list[tuple[int, Refs]] = field(default_factory=list)
     added_small: int = 0
+    last_small: int = 0
 
     def next_stamp(self, after: int = 0) -> int:
         """A number greater than `after` and than the id of every small row and garbage row; about the time in ns."""
@@ -37,7 +44,9 @@ class Transaction:
     def add_small(self, *rows: tuple[int, bytes, bytes | None]) -> None:
         """Keep inline bytes, or a sidecar without any, under an id from `next_stamp`. A row: id, description, bytes."""
         self.connection.executemany("INSERT INTO small (id, record, data) VALUES (?, ?, ?)", rows)
-        self.added_small += len(rows)
+        if rows:
+            self.added_small += len(rows)
+            self.last_small = rows[-1][0]
 
     def note_indexed(self) -> None:
         """Say that the index has heard of all small rows that there are (storage.redo)."""
@@ -47,10 +56,16 @@ class Transaction:
             (INDEXED,),
         )
 
-    def indexed_upto(self) -> int | None:
-        """The newest row at the last `note_indexed`; None where no transaction said so yet."""
+    def note_named(self, small_id: int) -> None:
+        """Say what the newest row is that was named before it was synced; 0 if all are synced before this commit."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO idx.swept (name, upto) VALUES (?, ?)", (NAMED, small_id)
+        )
+
+    def noted(self, name: str) -> int | None:
+        """The row of the last note of that name; None where there is none."""
         row = self.connection.execute(
-            "SELECT upto FROM idx.swept WHERE name = ?", (INDEXED,)
+            "SELECT upto FROM idx.swept WHERE name = ?", (name,)
         ).fetchone()
         return None if row is None else int(row[0])
 
@@ -65,6 +80,15 @@ class Transaction:
             self.garbage += garbage
 
 
+class Sync(Enum):
+    """When the rows of a transaction become durable in small.db: within its COMMIT, before the index hears of them; by
+    Writer.sync_rows after it, for one that only adds; or with a later one."""
+
+    WITHIN = auto()
+    AFTER = auto()
+    NONE = auto()
+
+
 Operation = Callable[[Transaction], T]
 """What runs in a transaction. It may run more than once (only the last run counts), so it has no other effects."""
 
@@ -75,16 +99,16 @@ raised, or None for one that is left to run by itself. Raises as they do; then a
 What it does can be done again from small.db alone (storage.redo), so the index need not be synced for it."""
 
 
-def begin(writer: Writer, is_durable: bool) -> Transaction:
-    """A transaction, with the write lock held. `is_durable`: see Writer.set_durable."""
+def begin(writer: Writer, sync: Sync) -> Transaction:
+    """A transaction, with the write lock held."""
     connection = writer.connection
-    writer.set_durable(is_durable=is_durable)
+    writer.set_durable(is_durable=sync is Sync.WITHIN)
     connection.execute("BEGIN IMMEDIATE")
     (last_stamp,) = connection.execute(
         "SELECT max(ifnull((SELECT max(id) FROM small), 0),"
         " ifnull((SELECT max(id) FROM idx.garbage), 0))"
     ).fetchone()
-    return Transaction(connection, last_stamp)
+    return Transaction(connection, last_stamp, sync is Sync.AFTER)
 
 
 def run_guarded(tx: Transaction, operation: Operation[T]) -> tuple[T | None, Exception | None]:

@@ -1,54 +1,62 @@
-"""Small objects after a power cut that took the index back to an earlier moment: what was acknowledged is there."""
+"""Small objects after a power cut that took the index, or small.db, back to an earlier moment: what was acknowledged is
+there, and nothing is half there."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import shutil
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from core.errors import NoSuchKey, PreconditionFailed
+from core.errors import MountpathUnavailable, NoSuchKey, PreconditionFailed
 from core.listing import ListQuery
 from core.types import BucketProps, Conditions, ObjectAttributes
 from storage import database, publish_many
+from storage.commit import Committer
 from storage.space import clean_sync
+from storage.transaction import Transaction
 from tests.unit.storage.box import BUCKET, Box, key, opened, pattern
 from tests.unit.storage.versioned import ENABLED, run
 
 _INDEX = ("index.db", "index.db-wal")
+_ROWS = ("small.db", "small.db-wal")
 
 
 class Disk:
-    """What a power cut would leave of a store of one mountpath: all of small.db, and of the index what it had when it
-    was last `noted`."""
+    """What a power cut would leave of a store of one mountpath: all of one database, and of the other what it had when
+    it was last `noted`."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._noted = root.with_name("noted")
+        self._noted.mkdir()
         self._after = root.with_name("after")
 
-    def note(self) -> None:
-        shutil.rmtree(self._noted, ignore_errors=True)
-        self._noted.mkdir()
-        for name in _INDEX:
+    def note(self, names: Sequence[str] = _INDEX) -> None:
+        for name in names:
             shutil.copy(self._root / "0" / name, self._noted / name)
 
     @asynccontextmanager
-    async def cut(self) -> AsyncIterator[Box]:
+    async def cut(self, names: Sequence[str] = _INDEX) -> AsyncIterator[Box]:
         """The store as it opens again."""
-        shutil.rmtree(self._after, ignore_errors=True)
-        shutil.copytree(self._root, self._after, symlinks=True)
-        for path in (self._after / "0").glob("*.db-shm"):
-            path.unlink()
-        for name in _INDEX:
-            shutil.copy(self._noted / name, self._after / "0" / name)
+        self.halt(self._after, names)
         async with opened(self._after) as box:
             yield box
+
+    def halt(self, after: Path, names: Sequence[str]) -> None:
+        """Lay down what a power cut leaves now, with what was noted of those files."""
+        shutil.rmtree(after, ignore_errors=True)
+        shutil.copytree(self._root, after, symlinks=True)
+        for path in (after / "0").glob("*.db-shm"):
+            path.unlink()
+        for name in names:
+            shutil.copy(self._noted / name, after / "0" / name)
 
 
 @pytest.fixture
@@ -273,6 +281,162 @@ def test_a_fault_within_many_leaves_each_to_itself(
                 await asyncio.gather(*(box.put(f"k{n}", pattern(10, n)) for n in range(9)))
             for n in range(9):
                 assert await box.read(f"k{n}") == pattern(10, n)
+            await settled(box)
+
+    run(main())
+
+
+@pytest.fixture
+def halts(tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int]]:
+    """Power cuts in each of the moments when the index names rows that are not synced yet, and the number of writes
+    that were answered by then. The disk has kept all of the index, and of small.db what was synced."""
+    real_sync, real_commit = database.Writer.sync_rows, Committer._commit
+    found: list[tuple[Path, int]] = []
+
+    def sync(self: database.Writer) -> None:
+        if self.connection.in_transaction:  # of one that only unnames: before its commit
+            real_sync(self)
+            return
+        after = tmp_path / f"halt{len(found)}"
+        disk.halt(after, _ROWS)
+        found.append((after, answered(tmp_path)))
+        real_sync(self)
+        disk.note(_ROWS)
+
+    def commit(self: Committer, tx: Transaction) -> None:
+        real_commit(self, tx)
+        if not tx.only_adds:
+            disk.note(_ROWS)
+
+    monkeypatch.setattr(database.Writer, "sync_rows", sync)
+    monkeypatch.setattr(Committer, "_commit", commit)
+    return found
+
+
+def answered(tmp_path: Path) -> int:
+    path = tmp_path / "answered"
+    return int(path.read_text()) if path.exists() else 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_lost_its_rows_was_never_there(
+    tmp_path: Path, halts: list[tuple[Path, int]], monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    chance = random.Random(seed)
+    models: list[dict[str, bytes]] = [{}]
+
+    async def change(box: Box, number: int) -> None:
+        model = dict(models[-1])
+        name = f"k{chance.randrange(40):02}"
+        if chance.random() < 0.2:
+            await box.node.delete(BUCKET, key(name))
+            model.pop(name, None)
+        else:
+            model[name] = pattern(chance.choice((0, 10, 900, 5000)), number)
+            await box.put(name, model[name])
+        models.append(model)
+        (tmp_path / "answered").write_text(str(len(models) - 1))
+
+    async def check(root: Path, model: dict[str, bytes]) -> None:
+        async with opened(root) as after:
+            assert await keys(after) == sorted(model)
+            for name, data in model.items():
+                assert await after.read(name) == data
+            await after.put("later", b"later")
+            await settled(after)
+
+    async def main() -> None:
+        async with opened(tmp_path / "root") as box:
+            for number in range(80):
+                await change(box, number)
+                if chance.random() < 0.1:
+                    await box.settle()
+
+    run(main())
+    monkeypatch.undo()
+    assert len(halts) > 10
+    for root, count in halts:
+        run(check(root, models[count]))
+
+
+def test_only_what_is_new_is_synced_past_the_lock(
+    tmp_path: Path, halts: list[tuple[Path, int]]
+) -> None:
+    async def main() -> None:
+        async with opened(tmp_path / "root") as box:
+            await box.put("first", b"the index is made durable with it")
+            assert not halts
+            await asyncio.gather(*(box.put(f"k{n}", b"1") for n in range(20)))
+            before = len(halts)
+            assert before > 0
+            await box.put("k1", b"2")
+            assert len(halts) == before
+            assert await box.read("k1") == b"2"
+            await box.put("k2", b"3")
+            await box.node.delete(BUCKET, key("k3"))
+            assert len(halts) == before
+            await box.settle()
+            assert await box.read("k2") == b"3"
+
+    run(main())
+
+
+def test_a_failed_sync_starts_the_logs_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a disk did not take may be missing in the middle of a log, and with it all that is written behind."""
+    broken: list[int] = []
+
+    def fail(_: database.Writer) -> None:
+        broken.append(1)
+        raise OSError(errno.EIO, "as a bad disk does")
+
+    async def main() -> None:
+        async with opened(tmp_path / "root") as box:
+            await box.put("before", b"before")
+            with monkeypatch.context() as patched:
+                patched.setattr(database.Writer, "sync_rows", fail)
+                with pytest.raises(MountpathUnavailable):
+                    await box.put("unsure", b"unsure")
+            assert broken
+            log = tmp_path / "root" / "0" / "small.db-wal"
+            long_before = log.stat().st_size
+            await box.put("after", b"after")
+            assert log.stat().st_size < long_before
+            assert await box.read("before") == b"before"
+            assert await box.read("after") == b"after"
+            await settled(box)
+
+    run(main())
+
+
+def test_whoever_unnames_syncs_the_rows_that_others_have_named(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the index would say that all it names is on disk."""
+    real, after = database.Writer.sync_rows, tmp_path / "halted"
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with opened(tmp_path / "root") as box, opened(tmp_path / "root") as other:
+            await box.put("large", pattern(5000))
+            await box.put("first", b"first")
+            disk.note(_ROWS)
+
+            def sync(self: database.Writer) -> None:
+                if not self.connection.in_transaction:
+                    deletion = other.node.delete(BUCKET, key("large"))
+                    asyncio.run_coroutine_threadsafe(deletion, loop).result(10)
+                    disk.halt(after, _ROWS)
+                real(self)
+                disk.note(_ROWS)
+
+            with monkeypatch.context() as patched:
+                patched.setattr(database.Writer, "sync_rows", sync)
+                await box.put("new", b"new")
+        async with opened(after) as box:
+            assert await keys(box) == ["first", "new"]
+            assert await box.read("new") == b"new"
             await settled(box)
 
     run(main())
