@@ -23,6 +23,7 @@ from core.digests import (
     wanted_algorithms,
 )
 from core.errors import EntityTooLarge, IncompleteBody
+from core.light import light
 from core.protocols import BodyStream
 from core.types import MAX_PUT_BYTES, Checksum, ChecksumAlgorithm
 from storage.blobs import BlobWriter
@@ -40,6 +41,7 @@ _MIN_BLOCK_BYTES = 64 * 1024
 _READ_BYTES = 256 * 1024
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Received:
     """A body that is here whole and as its sender claims. Either `data`, `blob` or `pieces` is set; the blob is the

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from core.conditions import check_write
 from core.configs.versioning import Versioning
 from core.errors import StoreError
+from core.light import light
 from core.types import Bucket, Conditions, ObjectInfo
 from storage import crashpoints
 from storage.index import find_many, put_current_rows, refs_now, require_open
@@ -27,6 +28,7 @@ from storage.versions import (
 )
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class InlinePublication:
     """The operation that publishes an object whose bytes go into its small row."""

@@ -23,6 +23,7 @@ from core.errors import (
     VersionIsDeleteMarker,
 )
 from core.events import Change
+from core.light import light
 from core.locks import check_removable, default_retention
 from core.names import ObjectKey
 from core.shard_indexes import is_tar_key
@@ -77,6 +78,7 @@ def as_version(bucket: Bucket, info: ObjectInfo, stamp: int) -> ObjectInfo:
 # --- publishing --------------------------------------------------------------------------------------------------
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Publication:
     """An object about to be published.

@@ -140,15 +140,9 @@ class PlainBody:
         """As BodyStream."""
         return self._claims.wanted
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         """As BodyStream. Raises IncompleteBody."""
-        received = 0
-        async for chunk in self._chunks:
-            received += len(chunk)
-            yield chunk
-            del chunk
-        if self._size_bytes is not None and received != self._size_bytes:
-            raise IncompleteBody(expected_bytes=self._size_bytes, actual_bytes=received)
+        return _Counted(aiter(self._chunks), self._size_bytes)
 
     def expected_digests(self) -> Sequence[ExpectedDigest]:
         """As BodyStream."""
@@ -157,6 +151,30 @@ class PlainBody:
     def expected_algorithms(self) -> Sequence[str]:
         """As BodyStream."""
         return self._claims.algorithms()
+
+
+class _Counted:
+    """An iterator of chunks of which there must be so many bytes; no generator, as s3api.edge.RequestBody."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], size_bytes: int | None) -> None:
+        self._chunks = chunks
+        self._size_bytes = size_bytes
+        self._received = 0
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await anext(self._chunks)
+        except StopAsyncIteration:
+            if self._size_bytes is not None and self._received != self._size_bytes:
+                raise IncompleteBody(
+                    expected_bytes=self._size_bytes, actual_bytes=self._received
+                ) from None
+            raise
+        self._received += len(chunk)
+        return chunk
 
 
 class FramedBody(PlainBody):
