@@ -60,7 +60,7 @@ class Mountpath:
         self.spec = spec
         self._hosts = {host_name(each): each.directory for each in specs if each is not spec}
         self.options = options
-        self.executor = cpus.pool(options.threads, f"mountpath-{spec.uuid[:6]}")
+        self.executor = cpus.patient_pool(options.threads, f"mountpath-{spec.uuid[:6]}")
         self._open: _OpenMountpath | None = None
         self._fault: StoreError | None = None
         self._retry_at = 0.0

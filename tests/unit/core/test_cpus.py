@@ -30,10 +30,13 @@ def ask(pool, question):
     return pool.submit(question).result()
 
 plain, roaming = ThreadPoolExecutor(1), cpus.pool(1, "roaming")
+patient = cpus.patient_pool(1, "patient")
+assert ask(patient, lambda: os.sched_getscheduler(0)) == os.SCHED_BATCH
 print(json.dumps({
     "main": mask(),
     "plain": ask(plain, mask),
     "roaming": ask(roaming, mask),
+    "patient": ask(patient, mask),
     "joined": ask(roaming, mask_at_home),
 }))
 """
@@ -57,10 +60,11 @@ def test_as_many_workers_as_cpus_have_one_each() -> None:
             "main": [cpu],
             "plain": [cpu],
             "roaming": CPUS,
+            "patient": CPUS,
             "joined": [cpu],
         }
 
 
 def test_other_numbers_of_workers_run_anywhere() -> None:
-    everywhere = dict.fromkeys(("main", "plain", "roaming", "joined"), CPUS)
+    everywhere = dict.fromkeys(("main", "plain", "roaming", "patient", "joined"), CPUS)
     assert masks(0, len(CPUS) + 1) == everywhere
