@@ -67,10 +67,14 @@ class Received:
 
 
 class Intake:
-    """Receives bodies for the mountpaths of a node. `cpu` is where digests are computed."""
+    """Receives bodies for the mountpaths of a node. `cpu` is where digests are computed; `cpu_apart` where those of a
+    large body are that comes alone."""
 
-    def __init__(self, cpu: concurrent.futures.Executor) -> None:
+    def __init__(
+        self, cpu: concurrent.futures.Executor, cpu_apart: concurrent.futures.Executor
+    ) -> None:
         self._cpu = cpu
+        self._cpu_apart = cpu_apart
         self._active = 0
 
     async def receive(
@@ -148,13 +152,13 @@ class Intake:
                 if size_bytes > MAX_PUT_BYTES:
                     raise EntityTooLarge(size_bytes=size_bytes, max_bytes=MAX_PUT_BYTES)
                 if block_size >= self._block_bytes:
-                    large.open_lanes(self._cpu)
+                    large.open_lanes(self._hashing)
                     await large.push(block, block_size)
                     block, block_size = [], 0
                     if self._is_crowded:
                         await large.wait_below(0)
             _check_size(body, size_bytes)
-            large.open_lanes(self._cpu if large.is_cut(block_size) else None)
+            large.open_lanes(self._hashing if large.is_cut(block_size) else None)
             await large.push(block, block_size)
             digests = await large.digests()
             check_claims(digests, body.expected_digests())
@@ -166,6 +170,10 @@ class Intake:
         if large.pieces:
             return Received(size_bytes, digests, checksum, None, 0, None, large.pieces)
         return Received(size_bytes, digests, checksum, None, large.blob.checksum, large.blob)
+
+    @property
+    def _hashing(self) -> concurrent.futures.Executor:
+        return self._cpu_apart if self._active == 1 else self._cpu
 
     @property
     def _is_crowded(self) -> bool:

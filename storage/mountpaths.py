@@ -40,6 +40,7 @@ class Mountpaths:
         self.clock = clock
         self.options = options
         self.cpu = cpus.pool(max(2, os.cpu_count() or 1), "digest")
+        self.cpu_apart = cpus.distant_pool(2, "digest-apart")
         # One thread, so that one connection has the large cache: listings are bound by the interpreter's lock anyway.
         self._scans = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="scan")
         self._placement = placement
@@ -109,3 +110,4 @@ class Mountpaths:
         await asyncio.to_thread(self._scans.shutdown)  # before the connections that it uses
         await asyncio.gather(*(asyncio.to_thread(each.close_sync) for each in self.all))
         self.cpu.shutdown()
+        self.cpu_apart.shutdown()

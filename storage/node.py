@@ -67,7 +67,7 @@ class LocalNode:
         """`keys` wraps the data keys of encrypted objects; without it only customers' own keys can be used."""
         self.mountpaths = Mountpaths(specs, placement, clock, options)
         self._publisher = Publisher()
-        intake = Intake(self.mountpaths.cpu)
+        intake = Intake(self.mountpaths.cpu, self.mountpaths.cpu_apart)
         seals = Seals(NoKeys() if keys is None else keys)
         objects = Objects(self.mountpaths, intake, self._publisher, seals)
         multipart = Multipart(self.mountpaths, intake, self._publisher, objects, seals)

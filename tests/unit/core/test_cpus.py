@@ -30,6 +30,7 @@ def ask(pool, question):
     return pool.submit(question).result()
 
 plain, roaming = ThreadPoolExecutor(1), cpus.pool(1, "roaming")
+distant = cpus.distant_pool(1, "distant")
 patient = cpus.patient_pool(1, "patient")
 assert ask(patient, lambda: os.sched_getscheduler(0)) == os.SCHED_BATCH
 print(json.dumps({
@@ -37,6 +38,7 @@ print(json.dumps({
     "plain": ask(plain, mask),
     "roaming": ask(roaming, mask),
     "patient": ask(patient, mask),
+    "distant": ask(distant, mask),
     "joined": ask(roaming, mask_at_home),
 }))
 """
@@ -61,10 +63,11 @@ def test_as_many_workers_as_cpus_have_one_each() -> None:
             "plain": [cpu],
             "roaming": CPUS,
             "patient": CPUS,
+            "distant": [each for each in CPUS if each != cpu] or CPUS,
             "joined": [cpu],
         }
 
 
 def test_other_numbers_of_workers_run_anywhere() -> None:
-    everywhere = dict.fromkeys(("main", "plain", "roaming", "patient", "joined"), CPUS)
+    everywhere = dict.fromkeys(("main", "plain", "roaming", "patient", "distant", "joined"), CPUS)
     assert masks(0, len(CPUS) + 1) == everywhere
