@@ -27,7 +27,7 @@ from storage.faults import RETRY_AFTER_S, translate, unavailable
 from storage.layout import Layout
 from storage.records import Refs
 from storage.signal import CommitSignal
-from storage.transaction import Operation, Sync, Together, Transaction, begin
+from storage.transaction import NAMED, Operation, Sync, Together, Transaction, begin
 from storage.write_lock import FileLock
 
 _log = logging.getLogger(__name__)
@@ -284,7 +284,7 @@ class Committer:
         if sync is not Sync.WITHIN:
             if tx.added_small:
                 tx.note_named(tx.last_small)
-        elif notes:
+        elif notes and tx.noted(NAMED):
             if not tx.added_small:
                 writer.sync_rows()  # COMMIT syncs no log that it adds nothing to
             tx.note_named(0)
