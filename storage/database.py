@@ -195,14 +195,12 @@ class Writer:
         self._inode = os.stat(self._path).st_ino
         self._is_durable = True
         self._files: HeldFiles | None = None
-        self._logs = [-1, -1]
+        self._logs: list[int] = []
         try:
             self._files = HeldFiles(layout)
             # They stay the same files as long as this connection is open.
-            self._logs = [
-                os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                for path in (f"{layout.small_db}-wal", index_log(layout))
-            ]
+            for path in (f"{layout.small_db}-wal", index_log(layout)):
+                self._logs.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
             # Logs are made anew by whoever opens a database first.
             sync_directory(self._path.parent)
         except BaseException:
@@ -237,8 +235,7 @@ class Writer:
 
     def close(self) -> None:
         for fd in self._logs:
-            if fd >= 0:
-                os.close(fd)
+            os.close(fd)
         self.connection.close()
         if self._files is not None:
             self._files.close()
