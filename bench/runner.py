@@ -33,7 +33,7 @@ from bench.servers import KINDS, Server, ServerError, Weir
 from bench.shards import shard_cases
 
 FEW_KEYS = 10_000
-_SETTLE_S = 40.0
+_SETTLE_S = 90.0
 _SETTLE_STEP_S = 0.3
 
 
