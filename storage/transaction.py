@@ -114,7 +114,7 @@ def begin(writer: Writer, sync: Sync) -> Transaction:
 def run_guarded(tx: Transaction, operation: Operation[T]) -> tuple[T | None, Exception | None]:
     """What an operation returned, or raised: then its changes, and those only, are undone. A savepoint costs 2 µs."""
     connection = tx.connection
-    garbage_count = len(tx.garbage)
+    garbage_count, small = len(tx.garbage), (tx.added_small, tx.last_small)
     value, failure = None, None
     connection.execute("SAVEPOINT operation")
     try:
@@ -124,6 +124,7 @@ def run_guarded(tx: Transaction, operation: Operation[T]) -> tuple[T | None, Exc
     except Exception as error:
         connection.execute("ROLLBACK TO operation")
         del tx.garbage[garbage_count:]
+        tx.added_small, tx.last_small = small
         failure = error
     connection.execute("RELEASE operation")
     return value, failure

@@ -20,7 +20,7 @@ from core.types import BucketProps, Conditions, ObjectAttributes
 from storage import database, publish_many
 from storage.commit import Committer
 from storage.space import clean_sync
-from storage.transaction import Transaction
+from storage.transaction import Transaction, run_guarded
 from tests.unit.storage.box import BUCKET, Box, key, opened, pattern
 from tests.unit.storage.versioned import ENABLED, run
 
@@ -438,5 +438,25 @@ def test_whoever_unnames_syncs_the_rows_that_others_have_named(
             assert await keys(box) == ["first", "new"]
             assert await box.read("new") == b"new"
             await settled(box)
+
+    run(main())
+
+
+def test_rows_of_an_operation_that_failed_do_not_count(tmp_path: Path) -> None:
+    """Or a commit that then only unnames would take its rows for synced."""
+
+    def fail(tx: Transaction) -> None:
+        tx.add_small((tx.next_stamp(), b"", None))
+        raise NoSuchKey(key="k")
+
+    def outer(tx: Transaction) -> tuple[int, int]:
+        _, failure = run_guarded(tx, fail)
+        assert isinstance(failure, NoSuchKey)
+        return tx.added_small, tx.last_small
+
+    async def main() -> None:
+        async with opened(tmp_path / "root") as box:
+            [mountpath] = box.node.mountpaths.all
+            assert await mountpath.commit(outer) == (0, 0)
 
     run(main())
